@@ -1,0 +1,167 @@
+// Package database opens a service's database and runs its transactions. A service owns one database: a PostgreSQL database
+// or a SQLite file. The SQL is the same text for both; what differs between the engines is here, named for what it does.
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
+	"github.com/jmoiron/sqlx"
+	_ "modernc.org/sqlite" // driver "sqlite"
+)
+
+// Engine is the database server behind a DB.
+type Engine string
+
+const (
+	PostgreSQL Engine = "postgres"
+	SQLite     Engine = "sqlite"
+)
+
+// maxOpen is the pool of one database in one process. Small on purpose: a process may hold six of them, and PostgreSQL serves
+// a few busy connections better than many waiting ones.
+const maxOpen = 4
+
+func init() {
+	// sqlx does not know this driver's name and would leave the ? placeholders to guesswork.
+	sqlx.BindDriver("sqlite", sqlx.QUESTION)
+}
+
+// DB is one service's database. Reads outside a transaction may run on another connection than writes.
+type DB struct {
+	name       string
+	engine     Engine
+	write      *sqlx.DB
+	read       *sqlx.DB
+	statements atomic.Int64
+	retries    atomic.Int64
+}
+
+// Open connects to the database at rawURL: postgres://... or sqlite:<path>; name is the service's, for errors and metrics.
+// A SQLite file and its folder are made when missing; a PostgreSQL database must exist. The error names the database, never
+// the password. Callers close it with Close.
+func Open(ctx context.Context, name, rawURL string) (*DB, error) {
+	db := &DB{name: name}
+	var err error
+	switch {
+	case strings.HasPrefix(rawURL, "postgres://"), strings.HasPrefix(rawURL, "postgresql://"):
+		db.engine = PostgreSQL
+		err = db.openPostgres(rawURL)
+	case strings.HasPrefix(rawURL, "sqlite:"):
+		db.engine = SQLite
+		err = db.openSQLite(strings.TrimPrefix(rawURL, "sqlite:"))
+	default:
+		err = errors.New("the URL must start with postgres:// or sqlite:")
+	}
+	if err == nil {
+		err = db.Ping(ctx)
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("open database %s at %s: %w", name, redacted(rawURL), err)
+	}
+	return db, nil
+}
+
+func (db *DB) openPostgres(rawURL string) error {
+	pool, err := sqlx.Open("pgx", rawURL)
+	if err != nil {
+		return errors.New("the URL cannot be read") // the driver's own message may quote the password
+	}
+	pool.SetMaxOpenConns(maxOpen)
+	pool.SetMaxIdleConns(maxOpen)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	db.write, db.read = pool, pool
+	return nil
+}
+
+// SQLite allows one writer. One connection whose transactions take the write lock at BEGIN never has to upgrade a read lock,
+// which is what makes SQLITE_BUSY unavoidable; readers have a pool of their own and never wait for it (WAL).
+func (db *DB) openSQLite(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	dsn := func(more string) string {
+		return "file:" + (&url.URL{Path: path}).EscapedPath() +
+			"?_txlock=immediate&_time_integer_format=unix_micro&_pragma=busy_timeout(5000)" +
+			"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" + more
+	}
+	var err error
+	if db.write, err = sqlx.Open("sqlite", dsn("")); err != nil {
+		return err
+	}
+	db.write.SetMaxOpenConns(1)
+	if db.read, err = sqlx.Open("sqlite", dsn("&_query_only=1")); err != nil {
+		return err
+	}
+	db.read.SetMaxOpenConns(maxOpen)
+	db.read.SetMaxIdleConns(maxOpen)
+	return db.write.Ping() // makes the file before a reader asks for it
+}
+
+// Name is the service's name, as given to Open.
+func (db *DB) Name() string { return db.name }
+
+// Engine tells which server is behind the DB.
+func (db *DB) Engine() Engine { return db.engine }
+
+// Statements is how many SQL statements this DB has run since it was opened.
+func (db *DB) Statements() int64 { return db.statements.Load() }
+
+// Retries is how many transactions were run again after a deadlock or a serialization failure.
+func (db *DB) Retries() int64 { return db.retries.Load() }
+
+// Ping asks both pools for a working connection; Unavailable when there is none.
+func (db *DB) Ping(ctx context.Context) error {
+	return classify(errors.Join(db.write.PingContext(ctx), db.read.PingContext(ctx)))
+}
+
+// Close closes the pools; safe to call twice.
+func (db *DB) Close() error {
+	var errs []error
+	if db.write != nil {
+		errs = append(errs, db.write.Close())
+	}
+	if db.read != nil && db.read != db.write {
+		errs = append(errs, db.read.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Get reads one row into dest; sql.ErrNoRows when there is none.
+func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
+	db.statements.Add(1)
+	return classify(db.read.GetContext(ctx, dest, db.read.Rebind(query), args...))
+}
+
+// Select reads all rows into the slice dest points to.
+func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) error {
+	db.statements.Add(1)
+	return classify(db.read.SelectContext(ctx, dest, db.read.Rebind(query), args...))
+}
+
+// Exec runs one statement in a transaction of its own and returns how many rows it changed.
+func (db *DB) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	var rows int64
+	err := db.InTx(ctx, func(tx *Tx) (err error) {
+		rows, err = tx.Exec(ctx, query, args...)
+		return err
+	})
+	return rows, err
+}
+
+func redacted(rawURL string) string {
+	parsed, err := url.Parse(rawURL)
+	if err != nil {
+		return "(unreadable URL)"
+	}
+	return parsed.Redacted()
+}

@@ -1,0 +1,70 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// lockMigrations makes processes migrate one after the other. On PostgreSQL goose holds an advisory lock itself; for SQLite
+// it has none, so the file beside the database serves.
+func (db *DB) lockMigrations(ctx context.Context) (release func(), err error) {
+	if db.engine == PostgreSQL {
+		return func() {}, nil
+	}
+	var path string
+	if err := db.write.GetContext(ctx, &path, `SELECT file FROM pragma_database_list WHERE name = 'main'`); err != nil {
+		return nil, err
+	}
+	return lockFile(ctx, path+".migrate.lock")
+}
+
+func quoteIdentifier(name string) string {
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
+}
+
+// createdMeanwhile reports that another process made the same database first (duplicate_database, or the unique index of
+// pg_database when both ran at the same moment).
+func createdMeanwhile(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "42P04" || pg.Code == "23505")
+}
+
+// EnsurePostgres makes the PostgreSQL database called name on the server of adminURL when it is missing. Safe from several
+// processes at once.
+func EnsurePostgres(ctx context.Context, adminURL, name string) error {
+	return administer(ctx, adminURL, func(admin *DB) error {
+		var exists bool
+		if err := admin.Get(ctx, &exists, `SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = ?)`, name); err != nil {
+			return fmt.Errorf("look for database %s: %w", name, err)
+		}
+		if exists {
+			return nil
+		}
+		// CREATE DATABASE takes no parameters and runs in no transaction.
+		_, err := admin.write.ExecContext(ctx, `CREATE DATABASE `+quoteIdentifier(name))
+		if err != nil && !createdMeanwhile(err) {
+			return fmt.Errorf("create database %s (the login needs the CREATEDB right): %w", name, classify(err))
+		}
+		return nil
+	})
+}
+
+// DropPostgres removes the PostgreSQL database called name, if it is there, and ends the connections to it.
+func DropPostgres(ctx context.Context, adminURL, name string) error {
+	return administer(ctx, adminURL, func(admin *DB) error {
+		_, err := admin.write.ExecContext(ctx, `DROP DATABASE IF EXISTS `+quoteIdentifier(name)+` WITH (FORCE)`)
+		return classify(err)
+	})
+}
+
+func administer(ctx context.Context, adminURL string, do func(admin *DB) error) error {
+	admin, err := Open(ctx, "admin", adminURL)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(admin), admin.Close())
+}

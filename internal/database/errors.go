@@ -1,0 +1,70 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"example.com/orderly/internal/fault"
+)
+
+// SQLSTATE codes of transactions that lost to another one and succeed when run again
+// (PostgreSQL, appendix A: serialization_failure, deadlock_detected, lock_not_available).
+var lostStates = map[string]bool{"40001": true, "40P01": true, "55P03": true}
+
+func lostToAnother(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return lostStates[pg.Code]
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code()&0xff == sqlite3.SQLITE_BUSY
+	}
+	return false
+}
+
+// classify marks failures of the database itself as Unavailable, so that callers can answer "later" instead of "defect". All
+// other errors pass unchanged.
+func classify(err error) error {
+	if err == nil || !serverGone(err) {
+		return err
+	}
+	if _, already := fault.As(err); already {
+		return err
+	}
+	return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "database_unavailable", "the database does not answer"), err)
+}
+
+func serverGone(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		// Classes 08 connection, 53 resources, 57P shutdown; and our own transactions that lost too often.
+		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P") ||
+			lostStates[pg.Code]
+	}
+	if lostToAnother(err) {
+		return true
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// ignoreDone drops the error of returning a connection that the server has already closed: the transaction's own error, if
+// any, tells what happened.
+func ignoreDone(err error) error {
+	if errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) {
+		return nil
+	}
+	return err
+}

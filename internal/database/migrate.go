@@ -1,0 +1,71 @@
+package database
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+// Migrations is one numbered, forward-only set of SQL files. Each set counts its versions in a table of its own, so that the
+// tables a capability brings (outbox, steps, inbox) and those of the service move on independently in the same database.
+type Migrations struct {
+	Set   string
+	Files fs.FS
+}
+
+// Migrate applies what is missing of every set, in the order given. It is safe from several processes at once.
+func (db *DB) Migrate(ctx context.Context, sets ...Migrations) error {
+	release, err := db.lockMigrations(ctx)
+	if err != nil {
+		return fmt.Errorf("migrate database %s: %w", db.name, err)
+	}
+	defer release()
+	for _, set := range sets {
+		provider, err := db.provider(set)
+		if err != nil {
+			return fmt.Errorf("migrate database %s, set %s: %w", db.name, set.Set, err)
+		}
+		if _, err := provider.Up(ctx); err != nil {
+			return fmt.Errorf("migrate database %s, set %s: %w", db.name, set.Set, classify(err))
+		}
+	}
+	return nil
+}
+
+// Pending names the first set that lacks a migration, or is empty when the schema is current.
+func (db *DB) Pending(ctx context.Context, sets ...Migrations) (string, error) {
+	for _, set := range sets {
+		provider, err := db.provider(set)
+		if err != nil {
+			return "", err
+		}
+		pending, err := provider.HasPending(ctx)
+		if err != nil {
+			return "", fmt.Errorf("read the schema version of database %s, set %s: %w", db.name, set.Set, classify(err))
+		}
+		if pending {
+			return set.Set, nil
+		}
+	}
+	return "", nil
+}
+
+func (db *DB) provider(set Migrations) (*goose.Provider, error) {
+	options := []goose.ProviderOption{
+		goose.WithTableName("schema_" + set.Set),
+		goose.WithDisableGlobalRegistry(true),
+		goose.WithSlog(slog.New(slog.DiscardHandler)),
+	}
+	if db.engine == SQLite {
+		return goose.NewProvider(goose.DialectSQLite3, db.write.DB, set.Files, options...)
+	}
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectPostgres, db.write.DB, set.Files, append(options, goose.WithSessionLocker(locker))...)
+}

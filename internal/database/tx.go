@@ -1,0 +1,134 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+)
+
+// maxRetries bounds how often one transaction is run again after it lost to another one.
+const maxRetries = 5
+
+// Tx is a transaction. Its methods take ? placeholders on either engine.
+type Tx struct {
+	*sqlx.Tx
+	db          *DB
+	afterCommit []func()
+}
+
+// InTx runs work in one transaction: committed when work returns nil, rolled back when it returns an error or panics. A
+// transaction that lost to another one (deadlock, serialization failure) is run again, so work must have no effect outside it.
+// Cancelling ctx stops the statements of work; it never interrupts the commit, so nil always means committed and an error
+// before the commit always means rolled back. Only a connection lost during the commit itself leaves doubt.
+func (db *DB) InTx(ctx context.Context, work func(tx *Tx) error) error {
+	for attempt := 0; ; attempt++ {
+		err := db.inTxOnce(ctx, work)
+		if err == nil || !lostToAnother(err) || attempt == maxRetries || ctx.Err() != nil {
+			return classify(err)
+		}
+		db.retries.Add(1)
+		pause := time.NewTimer(time.Duration(rand.IntN(10<<attempt)+1) * time.Millisecond)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+		}
+	}
+}
+
+func (db *DB) inTxOnce(ctx context.Context, work func(tx *Tx) error) (err error) {
+	conn, err := db.write.Connx(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ignoreDone(conn.Close())) }()
+
+	// database/sql rolls a transaction back by itself when its context ends, also between the last statement and the
+	// commit; the outcome must be ours to decide.
+	raw, err := conn.BeginTxx(context.WithoutCancel(ctx), nil)
+	if err != nil {
+		return err
+	}
+	tx := &Tx{Tx: raw, db: db}
+	committed := false
+	defer func() {
+		if !committed {
+			_ = raw.Rollback()
+		}
+	}()
+	if err := work(tx); err != nil {
+		return err
+	}
+	if err := raw.Commit(); err != nil {
+		return err
+	}
+	committed = true
+	for _, do := range tx.afterCommit {
+		do()
+	}
+	return nil
+}
+
+// AfterCommit has do called once the transaction is committed, never when it is not. do must not block.
+func (tx *Tx) AfterCommit(do func()) { tx.afterCommit = append(tx.afterCommit, do) }
+
+// Get reads one row into dest; sql.ErrNoRows when there is none.
+func (tx *Tx) Get(ctx context.Context, dest any, query string, args ...any) error {
+	tx.db.statements.Add(1)
+	return tx.GetContext(ctx, dest, tx.Rebind(query), args...)
+}
+
+// Select reads all rows into the slice dest points to.
+func (tx *Tx) Select(ctx context.Context, dest any, query string, args ...any) error {
+	tx.db.statements.Add(1)
+	return tx.SelectContext(ctx, dest, tx.Rebind(query), args...)
+}
+
+// Exec runs a statement and returns how many rows it changed.
+func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	tx.db.statements.Add(1)
+	result, err := tx.ExecContext(ctx, tx.Rebind(query), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// LockRows is the clause that locks the rows a SELECT returns until the end of the transaction. SQLite's transactions already
+// hold the only write lock.
+func (tx *Tx) LockRows() string {
+	if tx.db.engine == PostgreSQL {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// LockFreeRows is LockRows that leaves out rows another transaction has locked.
+func (tx *Tx) LockFreeRows() string {
+	if tx.db.engine == PostgreSQL {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}
+
+// Attempt runs work so that its statements can be taken back alone: when work returns an error they are, and the
+// transaction goes on.
+func (tx *Tx) Attempt(ctx context.Context, work func() error) error {
+	if _, err := tx.Exec(ctx, `SAVEPOINT attempt`); err != nil {
+		return err
+	}
+	hooks := len(tx.afterCommit)
+	if err := work(); err != nil {
+		tx.afterCommit = tx.afterCommit[:hooks]
+		// Not under ctx: if it has ended, the transaction must still be left in a state that can be judged.
+		if _, undo := tx.Exec(context.WithoutCancel(ctx), `ROLLBACK TO SAVEPOINT attempt`); undo != nil {
+			return errors.Join(err, undo)
+		}
+		return err
+	}
+	_, err := tx.Exec(ctx, `RELEASE SAVEPOINT attempt`)
+	return err
+}

@@ -1,0 +1,85 @@
+// Package testenv gives each test a world of its own: databases, brokers and servers that nobody else uses, gone when the test
+// ends. What is not reachable is a skip that says what to set; REQUIRE_INTEGRATION=1 makes such a skip a failure.
+package testenv
+
+import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/internal/database"
+)
+
+// Open makes an empty database for one service and brings it to the given schema.
+type Open func(service string, sets ...database.Migrations) *database.DB
+
+// EachEngine runs test once on SQLite and once on PostgreSQL, as parallel sub-tests named after the engine.
+func EachEngine(t *testing.T, test func(t *testing.T, open Open)) {
+	t.Helper()
+	t.Run(string(database.SQLite), func(t *testing.T) {
+		t.Parallel()
+		test(t, func(service string, sets ...database.Migrations) *database.DB {
+			return SQLite(t, service, sets...)
+		})
+	})
+	t.Run(string(database.PostgreSQL), func(t *testing.T) {
+		t.Parallel()
+		server := os.Getenv("DATABASE_URL")
+		if !strings.HasPrefix(server, "postgres") {
+			Missing(t, "DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+		}
+		test(t, func(service string, sets ...database.Migrations) *database.DB {
+			return postgres(t, server, service, sets...)
+		})
+	})
+}
+
+// SQLite makes a database in a file of the test's own folder.
+func SQLite(t testing.TB, service string, sets ...database.Migrations) *database.DB {
+	t.Helper()
+	return open(t, service, "sqlite:"+filepath.Join(t.TempDir(), service+".db"), sets)
+}
+
+func postgres(t testing.TB, server, service string, sets ...database.Migrations) *database.DB {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	name := "orderly_test_" + strings.ToLower(rand.Text()[:12]) + "_" + service
+	require.NoError(t, database.EnsurePostgres(ctx, server, name))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		require.NoError(t, database.DropPostgres(ctx, server, name))
+	})
+	at, err := url.Parse(server)
+	require.NoError(t, err)
+	at.Path = "/" + name
+	return open(t, service, at.String(), sets)
+}
+
+func open(t testing.TB, service, at string, sets []database.Migrations) *database.DB {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	db, err := database.Open(ctx, service, at)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	require.NoError(t, db.Migrate(ctx, sets...))
+	return db
+}
+
+// Missing skips the test and says which variable would have it run; with REQUIRE_INTEGRATION=1 it fails instead.
+func Missing(t testing.TB, variable, example string) {
+	t.Helper()
+	if os.Getenv("REQUIRE_INTEGRATION") == "1" {
+		t.Fatalf("%s is not set and REQUIRE_INTEGRATION=1: set it, for example to %s", variable, example)
+	}
+	t.Skipf("not run: set %s, for example to %s", variable, example)
+}
