@@ -1,0 +1,89 @@
+// Package outbox keeps the events of a service beside its state until they are published. Append writes an event in the
+// transaction of the change it reports, so neither can be there without the other; the relay claims what is due, publishes it
+// and marks it.
+package outbox
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"example.com/orderly/events"
+	"example.com/orderly/internal/database"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations are the tables a service's database needs for its outbox.
+func Migrations() database.Migrations {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return database.Migrations{Set: "outbox", Files: sub}
+}
+
+// Outbox is the outbox of one service.
+type Outbox struct {
+	db     *database.DB
+	source string
+	now    func() time.Time
+	woken  chan struct{}
+}
+
+// New returns the outbox in db; source is the service's name in its events.
+func New(db *database.DB, source string, now func() time.Time) *Outbox {
+	return &Outbox{db: db, source: source, now: now, woken: make(chan struct{}, 1)}
+}
+
+// DB is the database the outbox is in.
+func (o *Outbox) DB() *database.DB { return o.db }
+
+// Source is the service's name in its events.
+func (o *Outbox) Source() string { return o.source }
+
+// Now is the clock events are stamped with.
+func (o *Outbox) Now() time.Time { return o.now() }
+
+// Woken receives after a commit of this process wrote events. It is a hint that saves waiting; the table is the truth.
+func (o *Outbox) Woken() <-chan struct{} { return o.woken }
+
+// Append writes the event that says payload about subject, with the subject's next sequence. Call it last in the
+// transaction: from here to the commit, every other writer of the same subject waits.
+func (o *Outbox) Append(ctx context.Context, tx *database.Tx, subject string, payload events.Payload) error {
+	var sequence int64
+	if err := tx.Get(ctx, &sequence, `
+		INSERT INTO outbox_sequences (subject, last) VALUES (?, 1)
+		ON CONFLICT (subject) DO UPDATE SET last = outbox_sequences.last + 1
+		RETURNING last`, subject); err != nil {
+		return fmt.Errorf("take the next sequence of %s: %w", subject, err)
+	}
+	now := database.At(o.now())
+	event, err := events.New(o.source, subject, sequence, now.Time, payload)
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(event)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `
+		INSERT INTO outbox (subject, sequence, event_id, event_type, body, created_at, next_attempt_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		subject, sequence, event.ID, event.Type, string(body), now, now); err != nil {
+		return fmt.Errorf("write event %s: %w", event.ID, err)
+	}
+	tx.AfterCommit(o.wake)
+	return nil
+}
+
+func (o *Outbox) wake() {
+	select {
+	case o.woken <- struct{}{}:
+	default:
+	}
+}
