@@ -1,0 +1,195 @@
+// Package step is the one atomic step every service uses: what a saga asks of a service is done once, whatever the number of
+// attempts, and its outcome, its state and its event are one commit. A no is as durable as a yes. An undo leaves a tombstone,
+// so an attempt that comes after it is refused.
+package step
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"example.com/orderly/events"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/outbox"
+)
+
+// CodeUndone is the code of the Conflict that meets an attempt of a step that has been undone.
+const CodeUndone = "step_undone"
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations are the tables a service's database needs for its steps.
+func Migrations() database.Migrations {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return database.Migrations{Set: "steps", Files: sub}
+}
+
+// Step is one thing a saga asks of a service.
+type Step[T any] struct {
+	// Key identifies the step for ever: "<workflow id>:<step>", made by the workflow. An undo has a key of its own.
+	Key string
+	// Undoes is the key of the step this one undoes; empty for a forward step.
+	Undoes string
+	// Subject is what the event is about: the order's id.
+	Subject string
+	// Do does the work. A fault of kind Declined is a business no: its writes are taken back and the no is recorded. Any
+	// other error leaves nothing behind, and the next attempt starts afresh. Do must have no effect outside tx.
+	Do func(tx *database.Tx) (T, error)
+	// Yes is the event that announces the result, or nil for none.
+	Yes func(result T) events.Payload
+	// No is the event that announces a no, or nil for none.
+	No func(no *fault.Error) events.Payload
+}
+
+type record struct {
+	Outcome string `db:"outcome"`
+	Result  string `db:"result"`
+	Code    string `db:"code"`
+	Message string `db:"message"`
+}
+
+// Run does the step, or returns what was recorded when it was done before, without looking at the world. It returns the
+// recorded no as a Declined fault, and Conflict step_undone where an undo of the step came first.
+func Run[T any](ctx context.Context, box *outbox.Outbox, s Step[T]) (T, error) {
+	var result T
+	var no *fault.Error
+	err := box.DB().InTx(ctx, func(tx *database.Tx) error {
+		no = nil
+		claimed, err := claim(ctx, tx, box, s.Key, "running")
+		if err != nil {
+			return err
+		}
+		if !claimed {
+			result, err = recorded[T](ctx, tx.Get, s.Key)
+			return err
+		}
+		if s.Undoes != "" {
+			if err := bury(ctx, tx, box, s.Undoes); err != nil {
+				return err
+			}
+		}
+		err = tx.Attempt(ctx, func() (err error) {
+			result, err = s.Do(tx)
+			return err
+		})
+		if declined, ok := fault.As(err); ok && declined.Kind == fault.Declined {
+			no = declined
+			return refuse(ctx, tx, box, s, no)
+		}
+		if err != nil {
+			return err
+		}
+		return accept(ctx, tx, box, s, result)
+	})
+	if err == nil && no != nil {
+		err = no
+	}
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return result, nil
+}
+
+// Recorded returns the outcome of the step with this key, as Run would; found is false when there is none yet. It is for
+// steps that talk to the outside before they can be decided, to ask first whether they already are.
+func Recorded[T any](ctx context.Context, box *outbox.Outbox, key string) (result T, found bool, err error) {
+	result, err = recorded[T](ctx, box.DB().Get, key)
+	if errors.Is(err, sql.ErrNoRows) {
+		return result, false, nil
+	}
+	return result, true, err
+}
+
+// claim takes the slot of key. An attempt that runs at the same time waits here until the first one is decided, and then
+// finds its record.
+func claim(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key, outcome string) (bool, error) {
+	rows, err := tx.Exec(ctx, `
+		INSERT INTO steps (step_key, outcome, recorded_at) VALUES (?, ?, ?) ON CONFLICT (step_key) DO NOTHING`,
+		key, outcome, database.At(box.Now()))
+	if err != nil {
+		return false, fmt.Errorf("claim step %s: %w", key, err)
+	}
+	return rows == 1, nil
+}
+
+// bury makes sure that no attempt of the undone step does anything from now on. A no stays a no: it did nothing.
+func bury(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string) error {
+	if _, err := tx.Exec(ctx, `
+		INSERT INTO steps (step_key, outcome, recorded_at) VALUES (?, 'undone', ?)
+		ON CONFLICT (step_key) DO UPDATE SET outcome = 'undone' WHERE steps.outcome = 'yes'`,
+		key, database.At(box.Now())); err != nil {
+		return fmt.Errorf("bury step %s: %w", key, err)
+	}
+	return nil
+}
+
+type getter func(ctx context.Context, dest any, query string, args ...any) error
+
+func recorded[T any](ctx context.Context, get getter, key string) (T, error) {
+	var result T
+	var row record
+	if err := get(ctx, &row, `SELECT outcome, result, code, message FROM steps WHERE step_key = ?`, key); err != nil {
+		return result, fmt.Errorf("read the record of step %s: %w", key, err)
+	}
+	switch row.Outcome {
+	case "yes":
+		if err := json.Unmarshal([]byte(row.Result), &result); err != nil {
+			return result, fmt.Errorf("read the record of step %s: %w", key, err)
+		}
+		return result, nil
+	case "no":
+		return result, fault.New(fault.Declined, row.Code, "%s", row.Message)
+	default:
+		return result, fault.New(fault.Conflict, CodeUndone, "step %s was undone and is not done again", key)
+	}
+}
+
+func accept[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s Step[T], result T) error {
+	body, err := json.Marshal(result)
+	if err != nil {
+		return fmt.Errorf("record step %s: %w", s.Key, err)
+	}
+	if err := decide(ctx, tx, s.Key, record{Outcome: "yes", Result: string(body)}); err != nil {
+		return err
+	}
+	if s.Yes == nil {
+		return nil
+	}
+	return announce(ctx, tx, box, s.Subject, s.Yes(result))
+}
+
+func refuse[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s Step[T], no *fault.Error) error {
+	if err := decide(ctx, tx, s.Key, record{Outcome: "no", Code: no.Code, Message: no.Message}); err != nil {
+		return err
+	}
+	if s.No == nil {
+		return nil
+	}
+	return announce(ctx, tx, box, s.Subject, s.No(no))
+}
+
+func decide(ctx context.Context, tx *database.Tx, key string, row record) error {
+	if _, err := tx.Exec(ctx, `
+		UPDATE steps SET outcome = ?, result = ?, code = ?, message = ? WHERE step_key = ? AND outcome = 'running'`,
+		row.Outcome, row.Result, row.Code, row.Message, key); err != nil {
+		return fmt.Errorf("record step %s: %w", key, err)
+	}
+	return nil
+}
+
+func announce(ctx context.Context, tx *database.Tx, box *outbox.Outbox, subject string, payload events.Payload) error {
+	if payload == nil {
+		return nil
+	}
+	return box.Append(ctx, tx, subject, payload)
+}
