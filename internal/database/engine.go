@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -51,6 +52,20 @@ func EnsurePostgres(ctx context.Context, adminURL, name string) error {
 		}
 		return nil
 	})
+}
+
+// EnsureFor makes the PostgreSQL database that serviceURL names, on the server and with the login of adminURL, when it is missing.
+func EnsureFor(ctx context.Context, adminURL, serviceURL string) error {
+	at, err := url.Parse(serviceURL)
+	if err != nil || !strings.HasPrefix(at.Scheme, "postgres") {
+		return nil // not on that server: Open says what is wrong with it
+	}
+	admin, err := url.Parse(adminURL)
+	if err != nil || admin.Host != at.Host {
+		return nil
+	}
+	admin.Path = "/postgres" // the one database every server has
+	return EnsurePostgres(ctx, admin.String(), strings.TrimPrefix(at.Path, "/"))
 }
 
 // DropPostgres removes the PostgreSQL database called name, if it is there, and ends the connections to it.
