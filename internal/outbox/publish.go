@@ -1,0 +1,130 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"example.com/orderly/internal/database"
+)
+
+// maxErrorLength bounds what is kept of a failure: enough to see what is wrong, never a page.
+const maxErrorLength = 500
+
+// Pending is an event that has yet to be published, as it was written.
+type Pending struct {
+	ID       string `db:"event_id"`
+	Subject  string `db:"subject"`
+	Sequence int64  `db:"sequence"`
+	Type     string `db:"event_type"`
+	Body     string `db:"body"`
+	// Attempts is how often publishing it has failed.
+	Attempts int `db:"attempts"`
+}
+
+// Claim takes up to limit due events for the caller to publish, oldest first and never two of one subject: a subject's next
+// event can be claimed once the one before it is marked. Nobody else is given a claimed event until lease has passed, so a
+// relay that dies is taken over; one that outlives its lease publishes twice, which listeners expect.
+func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]Pending, error) {
+	var claimed []Pending
+	err := o.db.InTx(ctx, func(tx *database.Tx) error {
+		claimed = nil
+		now := o.now()
+		// What is due is asked of each row, never of a position in the table: rows become visible in another order than
+		// they were written in, and a relay that remembered how far it had read would lose the late ones.
+		if err := tx.Select(ctx, &claimed, `
+			SELECT event_id, subject, sequence, event_type, body, attempts
+			FROM outbox
+			WHERE published_at IS NULL AND next_attempt_at <= ?
+			  AND NOT EXISTS (
+			      SELECT 1 FROM outbox AS earlier
+			      WHERE earlier.subject = outbox.subject AND earlier.sequence < outbox.sequence
+			        AND earlier.published_at IS NULL)
+			ORDER BY next_attempt_at
+			LIMIT ?`+tx.LockFreeRows(), database.At(now), limit); err != nil {
+			return err
+		}
+		if len(claimed) == 0 {
+			return nil
+		}
+		query, args, err := sqlx.In(`UPDATE outbox SET next_attempt_at = ? WHERE event_id IN (?)`,
+			database.At(now.Add(lease)), ids(claimed))
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, query, args...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim events of %s: %w", o.source, err)
+	}
+	return claimed, nil
+}
+
+// MarkPublished records that the transport has taken over these events. Marking one twice changes nothing.
+func (o *Outbox) MarkPublished(ctx context.Context, published []Pending) error {
+	if len(published) == 0 {
+		return nil
+	}
+	query, args, err := sqlx.In(`
+		UPDATE outbox SET published_at = ?, last_error = '' WHERE event_id IN (?) AND published_at IS NULL`,
+		database.At(o.now()), ids(published))
+	if err != nil {
+		return err
+	}
+	if _, err := o.db.Exec(ctx, query, args...); err != nil {
+		return fmt.Errorf("mark %d events of %s published: %w", len(published), o.source, err)
+	}
+	return nil
+}
+
+// Failed records why an event could not be published; it is due again after retryIn. Later events of its subject wait for it.
+func (o *Outbox) Failed(ctx context.Context, event Pending, reason error, retryIn time.Duration) error {
+	text := []rune(strings.ReplaceAll(reason.Error(), "\x00", "")) // PostgreSQL's TEXT takes neither NUL nor broken UTF-8
+	if len(text) > maxErrorLength {
+		text = text[:maxErrorLength]
+	}
+	if _, err := o.db.Exec(ctx, `
+		UPDATE outbox SET attempts = attempts + 1, last_error = ?, next_attempt_at = ?
+		WHERE event_id = ? AND published_at IS NULL`,
+		string(text), database.At(o.now().Add(retryIn)), event.ID); err != nil {
+		return fmt.Errorf("record that event %s was not published: %w", event.ID, err)
+	}
+	return nil
+}
+
+// Backlog is how many events wait to be published, and since when the oldest does; the zero time when none does.
+func (o *Outbox) Backlog(ctx context.Context) (waiting int64, oldest time.Time, err error) {
+	var row struct {
+		Waiting int64         `db:"waiting"`
+		Oldest  database.Time `db:"oldest"`
+	}
+	if err := o.db.Get(ctx, &row, `
+		SELECT COUNT(*) AS waiting, MIN(created_at) AS oldest FROM outbox WHERE published_at IS NULL`); err != nil {
+		return 0, time.Time{}, fmt.Errorf("measure the backlog of %s: %w", o.source, err)
+	}
+	return row.Waiting, row.Oldest.Time, nil
+}
+
+// Prune deletes up to limit events that were published before the given time and returns how many it deleted.
+func (o *Outbox) Prune(ctx context.Context, before time.Time, limit int) (int64, error) {
+	deleted, err := o.db.Exec(ctx, `
+		DELETE FROM outbox WHERE event_id IN (
+		    SELECT event_id FROM outbox WHERE published_at IS NOT NULL AND published_at < ? ORDER BY published_at LIMIT ?)`,
+		database.At(before), limit)
+	if err != nil {
+		return 0, fmt.Errorf("prune the outbox of %s: %w", o.source, err)
+	}
+	return deleted, nil
+}
+
+func ids(batch []Pending) []string {
+	list := make([]string, len(batch))
+	for i, event := range batch {
+		list[i] = event.ID
+	}
+	return list
+}
