@@ -1,0 +1,117 @@
+package listen
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"example.com/orderly/internal/database"
+)
+
+// errTaken means that somebody else finished the event while this attempt ran.
+var errTaken = errors.New("the event is no longer pending")
+
+// attempt handles one claimed event and writes down what became of it. It returns an error only when that could not be written:
+// then the event stays claimed until its lease ends.
+func (in *Inbox) attempt(ctx context.Context, l *registered, r row) error {
+	err := in.handle(ctx, l, r)
+	switch {
+	case err == nil:
+		l.done.Add(1)
+		return nil
+	case errors.Is(err, errTaken):
+		return nil
+	case errors.Is(context.Cause(ctx), errStopping):
+		return in.release(ctx, []row{r})
+	}
+	l.failed.Add(1)
+	return in.fail(ctx, l, r, err)
+}
+
+func (in *Inbox) handle(ctx context.Context, l *registered, r row) error {
+	ctx, cancel := context.WithTimeout(ctx, l.Timeout)
+	defer cancel()
+	event, err := decode(raw(r.Body))
+	if err != nil {
+		return Permanent(err)
+	}
+	if l.Effect != nil {
+		if err := recovered(func() error { return l.Effect(ctx, event) }); err != nil {
+			return err
+		}
+	}
+	// The mark and what Apply does are one commit, and the mark comes first: its row lock makes a second attempt that runs at
+	// the same moment wait, and then find the event done, before it has done anything.
+	return in.db.InTx(ctx, func(tx *database.Tx) error {
+		marked, err := tx.Exec(ctx, `
+			UPDATE inbox SET state = 'done', done_at = ?, reason = '' WHERE listener = ? AND event_id = ? AND state = 'pending'`,
+			database.At(in.options.Now()), r.Listener, r.EventID)
+		if err != nil {
+			return err
+		}
+		if marked != 1 {
+			return errTaken
+		}
+		if l.Apply == nil {
+			return nil
+		}
+		return recovered(func() error { return l.Apply(ctx, tx.Tx, event) })
+	})
+}
+
+// fail sets the next attempt, or the end. An attempt that was overtaken (its lease ran out and another one failed, too) is not
+// counted twice.
+func (in *Inbox) fail(ctx context.Context, l *registered, r row, reason error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	now := in.options.Now()
+	attempts, state, next := r.Attempts+1, "dead", now
+	if !isPermanent(reason) && attempts <= len(in.options.Schedule) {
+		state, next = "pending", now.Add(in.options.Schedule[attempts-1])
+	}
+	text := clean(reason.Error())
+	if text == "" {
+		text = "the handler failed without saying why"
+	}
+	changed, err := in.db.Exec(ctx, `
+		UPDATE inbox SET state = ?, attempts = ?, next_attempt_at = ?, reason = ?
+		WHERE listener = ? AND event_id = ? AND state = 'pending' AND attempts = ?`,
+		state, attempts, database.At(next), text, r.Listener, r.EventID, r.Attempts)
+	if err != nil {
+		return fmt.Errorf("record that listener %s failed on event %s: %w", l.Name, r.EventID, err)
+	}
+	if changed == 0 {
+		return nil
+	}
+	level, message := slog.LevelWarn, "listener failed, will try again"
+	if state == "dead" {
+		level, message = slog.LevelError, "listener gave up on an event"
+	}
+	in.options.Log.Log(ctx, level, message, "listener", l.Name, "event_id", r.EventID, "event_type", r.Type,
+		"order_id", orderID(r), "attempts", attempts, "error", reason)
+	return nil
+}
+
+// orderID is the order the event is about, by its data; empty where it is about something else.
+func orderID(r row) string {
+	var about struct {
+		OrderID string `json:"order_id"`
+	}
+	if event, err := decode(raw(r.Body)); err == nil {
+		_ = json.Unmarshal(event.Data, &about)
+	}
+	return about.OrderID
+}
+
+// recovered turns a panic of a handler into its failure: one listener must not end the process of all.
+func recovered(handler func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return handler()
+}

@@ -1,0 +1,161 @@
+package listen
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"example.com/orderly/internal/database"
+)
+
+// The engines an inbox can be on.
+const (
+	PostgreSQL = string(database.PostgreSQL)
+	SQLite     = string(database.SQLite)
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations are the numbered, forward-only files (goose's format) behind Inbox.Migrate.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return sub
+}
+
+// DefaultSchedule is how long an event waits after its first, second, ... failure. When it fails once more it is dead.
+func DefaultSchedule() []time.Duration {
+	return []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, time.Hour, time.Hour}
+}
+
+// Options are what an Inbox can be told; the zero value is what production uses.
+type Options struct {
+	Now      func() time.Time // default time.Now
+	Log      *slog.Logger     // default slog.Default()
+	Schedule []time.Duration  // default DefaultSchedule()
+	Workers  int              // events handled at once, per listener; default 2
+	Poll     time.Duration    // how often an idle worker looks at the table; default 1 s
+	Grace    time.Duration    // how long handlers may go on once Run is told to stop; default 10 s
+}
+
+// Inbox is the memory of the listeners of one database. Safe for use by several goroutines and several processes.
+type Inbox struct {
+	db        *database.DB
+	options   Options
+	listeners []*registered
+}
+
+type registered struct {
+	Listener
+	woken  chan struct{}
+	done   atomic.Int64
+	failed atomic.Int64
+}
+
+// Open returns the inbox of listeners in the database behind pool; engine is PostgreSQL or SQLite. The pool stays the
+// caller's to close. A SQLite pool must be opened as OpenSQLite does. An error says which listener is wrong and why; two of
+// the same name are one.
+func Open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener, options Options) (*Inbox, error) {
+	if engine != PostgreSQL && engine != SQLite {
+		return nil, fmt.Errorf("no inbox on engine %q: it is %q or %q", engine, PostgreSQL, SQLite)
+	}
+	in := &Inbox{db: database.Over("inbox", database.Engine(engine), pool), options: options.withDefaults()}
+	for _, listener := range listeners {
+		if err := listener.validate(); err != nil {
+			return nil, err
+		}
+		if in.listener(listener.Name) != nil {
+			return nil, duplicate(listener.Name)
+		}
+		if listener.Timeout == 0 {
+			listener.Timeout = defaultTimeout
+		}
+		in.listeners = append(in.listeners, &registered{Listener: listener, woken: make(chan struct{}, 1)})
+	}
+	if engine == SQLite {
+		// Without the driver's option times would be written as text that does not sort.
+		var kind string
+		if err := in.db.Get(ctx, &kind, `SELECT typeof(?)`, database.At(in.options.Now())); err != nil {
+			return nil, fmt.Errorf("open the inbox: %w", err)
+		}
+		if kind != "integer" {
+			return nil, errors.New("open the inbox: the SQLite pool must be opened with _time_integer_format=unix_micro, as OpenSQLite does")
+		}
+	}
+	return in, nil
+}
+
+// OpenSQLite opens the SQLite file at path, made when missing, as an Inbox needs it: one connection, whose transactions take
+// the write lock when they begin.
+func OpenSQLite(path string) (*sql.DB, error) {
+	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+
+		"?_txlock=immediate&_time_integer_format=unix_micro&_pragma=busy_timeout(5000)"+
+		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)")
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	pool.SetMaxOpenConns(1)
+	return pool, nil
+}
+
+// Migrate brings the inbox's tables up to date; safe from several processes at once.
+func (in *Inbox) Migrate(ctx context.Context) error {
+	return in.db.Migrate(ctx, database.Migrations{Set: "inbox", Files: Migrations()})
+}
+
+// Listeners are the listeners of this inbox.
+func (in *Inbox) Listeners() []Listener {
+	list := make([]Listener, len(in.listeners))
+	for i, listener := range in.listeners {
+		list[i] = listener.Listener
+	}
+	return list
+}
+
+func (in *Inbox) listener(name string) *registered {
+	for _, listener := range in.listeners {
+		if listener.Name == name {
+			return listener
+		}
+	}
+	return nil
+}
+
+func (l *registered) wake() {
+	select {
+	case l.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Schedule == nil {
+		o.Schedule = DefaultSchedule()
+	}
+	if o.Workers <= 0 {
+		o.Workers = 2
+	}
+	if o.Poll <= 0 {
+		o.Poll = time.Second
+	}
+	if o.Grace <= 0 {
+		o.Grace = 10 * time.Second
+	}
+	return o
+}

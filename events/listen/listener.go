@@ -1,0 +1,100 @@
+// Package listen is how events are listened to. A Listener says what it wants and what to do; an Inbox remembers, in the
+// listener's own database, every event that arrived and what became of it. Whatever transport brings the events stores them
+// here and is done with them; retries, dead events, replay and order are columns of one table.
+//
+// The promise: every event at least once, applied once, in order per source and subject.
+package listen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"example.com/orderly/events"
+)
+
+// defaultTimeout bounds one attempt at one event.
+const defaultTimeout = 10 * time.Second
+
+// Listener is one consumer of events.
+type Listener struct {
+	// Name is the listener's name and that of its queue: lower-case letters, digits, '.', '_' and '-'. A renamed listener is a
+	// new one: it gets a queue of its own, and what the old one still had to do is not done.
+	Name string
+	// Types are the event types it wants; none means every type.
+	Types []string
+	// Unordered lets later events of a subject pass one that is dead. One that waits for its next attempt is never passed.
+	Unordered bool
+	// Timeout bounds one attempt, Effect and Apply together; 0 means 10 s. Both must stop when their context ends.
+	Timeout time.Duration
+	// Effect does what cannot be rolled back, such as sending a mail, before the transaction. It runs at least once per event
+	// and must be idempotent by e.ID.
+	Effect func(ctx context.Context, e events.Event) error
+	// Apply changes the listener's own database, in one transaction with the mark that the event is done: its changes are
+	// kept exactly once. It must have no effect outside tx, and use no other connection of the same pool. Placeholders are
+	// those of the engine; tx.Rebind translates ?.
+	Apply func(ctx context.Context, tx *sqlx.Tx, e events.Event) error
+}
+
+// Wants reports whether the listener asked for events of this type.
+func (l Listener) Wants(eventType string) bool {
+	return len(l.Types) == 0 || slices.Contains(l.Types, eventType)
+}
+
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
+
+func (l Listener) validate() error {
+	switch {
+	case !validName.MatchString(l.Name):
+		return fmt.Errorf("listener %q: a name is 1-100 of a-z, 0-9, '.', '_', '-'", l.Name)
+	case l.Effect == nil && l.Apply == nil:
+		return fmt.Errorf("listener %q has nothing to do: set Effect, Apply or both", l.Name)
+	case l.Timeout < 0:
+		return fmt.Errorf("listener %q: the time-out %s is negative", l.Name, l.Timeout)
+	case slices.Contains(l.Types, ""):
+		return fmt.Errorf("listener %q: an event type is empty", l.Name)
+	}
+	return nil
+}
+
+type permanent struct{ error }
+
+func (p permanent) Unwrap() error { return p.error }
+
+// Permanent marks err, returned by Effect or Apply, as one that no further attempt can mend: the event is dead at once. A nil
+// err stays nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanent{err}
+}
+
+// Unique returns an error that names the first listener that two of the inboxes, or one inbox twice, would serve: a name is a
+// queue, and two listeners on one queue would each get half of the events.
+func Unique(inboxes ...*Inbox) error {
+	seen := map[string]bool{}
+	for _, inbox := range inboxes {
+		for _, listener := range inbox.Listeners() {
+			if seen[listener.Name] {
+				return duplicate(listener.Name)
+			}
+			seen[listener.Name] = true
+		}
+	}
+	return nil
+}
+
+func duplicate(name string) error {
+	return fmt.Errorf("two listeners are called %q: the name is the queue, so each needs its own", name)
+}
+
+func isPermanent(err error) bool {
+	_, is := errors.AsType[permanent](err)
+	return is
+}
