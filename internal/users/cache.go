@@ -1,0 +1,220 @@
+package users
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
+
+	"example.com/orderly/internal/fault"
+)
+
+const (
+	profileTTL = time.Hour // ±10%
+	// longestProfile is the longest a profile can stay in Redis, counted from before its write.
+	longestProfile = profileTTL + profileTTL/10 + time.Minute
+	// An id that nobody has might get an owner; one that was deleted never does.
+	unknownTTL = 10 * time.Second
+	// loadPatience bounds a load that has outlived its caller.
+	loadPatience = 3 * time.Second
+
+	// The first byte of a payload says how to read the rest. A change of Profile or cachedSession needs another one.
+	payloadSchema = "\x01"
+	// notThere is the payload of an id without a customer.
+	notThere = payloadSchema + "null"
+)
+
+// Cache is the Service with Redis in front of Profile and Authenticate. Answers and errors are the Service's: a Redis that is
+// down, slow or empty costs time and nothing else. Every write to customers and sessions must go through a
+// Cache, or others may read the old value until it expires. Its methods are safe for concurrent use.
+type Cache struct {
+	service *Service
+	rdb     redis.UniversalClient
+	entries entries
+	lost    *invalidations
+	flights singleflight.Group
+	prefix  string
+	metrics *Metrics
+}
+
+// CacheOptions tune a Cache; the zero value is fine.
+type CacheOptions struct {
+	// Prefix starts every key; "orderly:users:" if empty.
+	Prefix  string
+	Metrics *Metrics
+	// Log takes what happens to lost invalidations; slog.Default if nil.
+	Log *slog.Logger
+}
+
+// NewCache puts rdb in front of service. A nil rdb is no cache: everything goes straight to the database. Callers end it with
+// Close, before they close rdb.
+func NewCache(rdb redis.UniversalClient, service *Service, options CacheOptions) *Cache {
+	if client, ok := rdb.(*redis.Client); ok && client == nil {
+		rdb = nil
+	}
+	if options.Prefix == "" {
+		options.Prefix = "orderly:users:"
+	}
+	if options.Log == nil {
+		options.Log = slog.Default()
+	}
+	e := entries{rdb: rdb}
+	return &Cache{
+		service: service, rdb: rdb, entries: e, lost: newInvalidations(e, service.now, options.Log),
+		prefix: options.Prefix, metrics: options.Metrics,
+	}
+}
+
+// Close stops retrying lost invalidations.
+func (c *Cache) Close() { c.lost.close() }
+
+// Register is Service.Register.
+func (c *Cache) Register(ctx context.Context, r Registration) (Profile, error) {
+	profile, err := c.service.Register(ctx, r)
+	if err == nil {
+		c.outdate(ctx, profile.ID, profile.Version)
+	}
+	return profile, err
+}
+
+// EnsureCustomer is Service.EnsureCustomer.
+func (c *Cache) EnsureCustomer(ctx context.Context, email, name string) (Profile, error) {
+	profile, err := c.service.EnsureCustomer(ctx, email, name)
+	if err == nil {
+		c.outdate(ctx, profile.ID, profile.Version)
+	}
+	return profile, err
+}
+
+// UpdateProfile is Service.UpdateProfile. When it returns, this process reads the new profile, and every other one does as soon
+// as Redis has heard of it.
+func (c *Cache) UpdateProfile(ctx context.Context, id string, change Change) (Profile, error) {
+	profile, err := c.service.UpdateProfile(ctx, id, change)
+	if err == nil {
+		c.outdate(ctx, id, profile.Version)
+	}
+	return profile, err
+}
+
+// Delete is Service.Delete; what is cached about the customer and their sessions goes too.
+func (c *Cache) Delete(ctx context.Context, id string) error {
+	version, ended, err := c.service.delete(ctx, id)
+	if err != nil {
+		return err
+	}
+	c.outdate(ctx, id, version)
+	c.revoke(ctx, ended)
+	return nil
+}
+
+// Invalidate removes what is older than the database's version of the profile from the cache. It is for whoever hears of a change
+// (user.updated, user.deleted) whose author may have died before telling Redis. NotFound is not an error here.
+func (c *Cache) Invalidate(ctx context.Context, id string) error {
+	_, version, err := c.service.profile(ctx, id)
+	if err != nil && fault.KindOf(err) != fault.NotFound {
+		return err
+	}
+	c.outdate(ctx, id, version)
+	return nil
+}
+
+// outdate tells Redis, and readers already under way here, that older versions of the profile are history. A tombstone and
+// not a deletion: a reader that has loaded the old version but not written it yet would bring it back.
+func (c *Cache) outdate(ctx context.Context, id string, version int64) {
+	if c.rdb == nil {
+		return
+	}
+	c.lost.send(ctx, invalidation{
+		key: c.profileKey(id), version: version, ttl: longestProfile, outlived: c.service.now().Add(longestProfile),
+	})
+	c.flights.Forget(id)
+}
+
+type looked struct {
+	profile Profile
+	result  string
+}
+
+// Profile is Service.Profile. Concurrent readers of one id share one look-up, which goes on when the first of them leaves. A
+// ctx that ends first is Unavailable timeout when its deadline passed, else ctx's error.
+func (c *Cache) Profile(ctx context.Context, id string) (Profile, error) {
+	key := c.profileKey(id)
+	if c.rdb == nil || c.lost.suspect(key) {
+		c.metrics.count("profile", bypass)
+		return c.service.Profile(ctx, id)
+	}
+	flight := c.flights.DoChan(id, func() (any, error) {
+		ctx, cancel := detached(ctx, loadPatience)
+		defer cancel()
+		return c.look(ctx, id, key)
+	})
+	select {
+	case done := <-flight:
+		answer := done.Val.(looked)
+		c.metrics.count("profile", answer.result)
+		return answer.profile, done.Err
+	case <-ctx.Done():
+		return Profile{}, fmt.Errorf("read profile %s: %w", id, leaving(ctx))
+	}
+}
+
+func leaving(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "timeout", "the answer did not come in time"), ctx.Err())
+	}
+	return ctx.Err()
+}
+
+// look asks Redis, else the database, and then leaves the answer in Redis unless a newer one is there.
+func (c *Cache) look(ctx context.Context, id, key string) (looked, error) {
+	payload, found, err := c.entries.get(ctx, key)
+	if err != nil {
+		profile, err := c.service.Profile(ctx, id)
+		return looked{profile, bypass}, err
+	}
+	if found && payload == notThere {
+		return looked{result: negative}, noUser(id)
+	}
+	var cached Profile
+	if found && decode(payload, &cached) {
+		return looked{cached, hit}, nil
+	}
+
+	profile, version, err := c.service.profile(ctx, id)
+	fresh, ttl := encode(profile), profileTTL-profileTTL/10+rand.N(profileTTL/5)
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		if fresh = notThere; version == 0 {
+			ttl = unknownTTL
+		}
+	case err != nil:
+		return looked{result: miss}, err
+	}
+	// Lost, it costs the next reader a load.
+	_, _ = c.entries.put(ctx, key, version, fresh, ttl)
+	return looked{profile, miss}, err
+}
+
+func (c *Cache) profileKey(id string) string { return c.prefix + "profile:" + id }
+
+func encode(value any) string {
+	body, err := json.Marshal(value)
+	if err != nil {
+		panic(err) // plain structs of strings, numbers and times
+	}
+	return payloadSchema + string(body)
+}
+
+// decode reports whether payload is one this release can read.
+func decode(payload string, into any) bool {
+	if len(payload) == 0 || payload[:1] != payloadSchema {
+		return false
+	}
+	return json.Unmarshal([]byte(payload[1:]), into) == nil
+}

@@ -1,0 +1,60 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// tombstone is the payload of an entry that only says: nothing older than this version.
+const tombstone = ""
+
+// putNewer writes an entry unless a newer one is there. A tombstone does not replace what has its own version: that is the
+// very value it asks for.
+var putNewer = redis.NewScript(`
+local have = redis.call('HGET', KEYS[1], 'version')
+if have then
+  have = tonumber(have)
+  local new = tonumber(ARGV[1])
+  if have > new or (have == new and ARGV[2] == '') then return 0 end
+end
+redis.call('HSET', KEYS[1], 'version', ARGV[1], 'payload', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
+`)
+
+// entries are versioned values in Redis. The version is not part of the payload, so that releases whose payloads differ still
+// respect each other's versions.
+type entries struct{ rdb redis.UniversalClient }
+
+// get returns the payload under key; found is false when there is no entry.
+func (e entries) get(ctx context.Context, key string) (payload string, found bool, err error) {
+	ctx, cancel := detached(ctx, redisPatience)
+	defer cancel()
+	payload, err = e.rdb.HGet(ctx, key, "payload").Result()
+	if errors.Is(err, redis.Nil) {
+		return "", false, nil
+	}
+	return payload, err == nil, err
+}
+
+// put writes the entry for at most ttl and reports whether it is there now: not when a newer one was.
+func (e entries) put(ctx context.Context, key string, version int64, payload string, ttl time.Duration) (bool, error) {
+	ctx, cancel := detached(ctx, redisPatience)
+	defer cancel()
+	written, err := putNewer.Run(ctx, e.rdb, []string{key}, strconv.FormatInt(version, 10), payload, max(ttl.Milliseconds(), 1)).Int()
+	if err != nil {
+		return false, fmt.Errorf("write %s: %w", key, err)
+	}
+	return written == 1, nil
+}
+
+// detached is a context that keeps ctx's values and ends after patience, whatever happens to ctx: a caller who leaves must
+// neither undo an invalidation nor look like a failure of Redis.
+func detached(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), patience)
+}

@@ -1,0 +1,36 @@
+package users
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// How a read went: answered by the cache, answered by the cache with a no, loaded because the cache did not know, or answered
+// by the database because the cache could not be asked or trusted.
+const (
+	hit      = "hit"
+	negative = "negative"
+	miss     = "miss"
+	bypass   = "bypass"
+)
+
+// Metrics counts what the caches do. A nil *Metrics counts nothing.
+type Metrics struct{ requests *prometheus.CounterVec }
+
+// NewMetrics registers orderly_cache_requests_total{cache, result} with reg, every combination at zero.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "orderly_cache_requests_total",
+		Help: "Reads through a cache by how they were answered.",
+	}, []string{"cache", "result"})}
+	reg.MustRegister(m.requests)
+	for _, cache := range []string{"profile", "session"} {
+		for _, result := range []string{hit, negative, miss, bypass} {
+			m.requests.WithLabelValues(cache, result)
+		}
+	}
+	return m
+}
+
+func (m *Metrics) count(cache, result string) {
+	if m != nil {
+		m.requests.WithLabelValues(cache, result).Inc()
+	}
+}

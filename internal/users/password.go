@@ -1,0 +1,130 @@
+package users
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"example.com/orderly/internal/fault"
+)
+
+// cost is what one argon2id hash takes.
+type cost struct {
+	memory  uint32 // KiB
+	passes  uint32
+	threads uint8
+}
+
+// currentCost is the least OWASP recommends (Password Storage Cheat Sheet, 2026). Raising it rehashes each password at its
+// owner's next login.
+var currentCost = cost{memory: 19 * 1024, passes: 2, threads: 1}
+
+const (
+	saltBytes = 16
+	keyBytes  = 32
+	// hashesAtOnce bounds what a flood of logins can take: so many times currentCost.memory, and as many cores.
+	hashesAtOnce = 2
+	hashPatience = 2 * time.Second
+)
+
+// passwords hashes and verifies, a few at a time.
+type passwords struct {
+	slots chan struct{}
+	// nobody stands in where there is no hash, so that a login takes as long for an unknown address as for a known one.
+	nobody hashed
+}
+
+// hashed is a password hash; its text form is a PHC string.
+type hashed struct {
+	cost cost
+	salt []byte
+	key  []byte
+}
+
+func newPasswords() *passwords {
+	return &passwords{
+		slots:  make(chan struct{}, hashesAtOnce),
+		nobody: hashed{cost: currentCost, salt: random(saltBytes), key: random(keyBytes)},
+	}
+}
+
+// hash returns the PHC string to store; Unavailable busy when no slot comes free in time.
+func (p *passwords) hash(ctx context.Context, password string) (string, error) {
+	h := hashed{cost: currentCost, salt: random(saltBytes)}
+	var err error
+	h.key, err = p.derive(ctx, password, h)
+	return h.String(), err
+}
+
+// verify reports whether password is the one behind encoded, and whether encoded should be made anew. An empty encoded is
+// nobody's. Unavailable busy as hash.
+func (p *passwords) verify(ctx context.Context, encoded, password string) (right, stale bool, err error) {
+	want := p.nobody
+	if encoded != "" {
+		if want, err = parseHashed(encoded); err != nil {
+			return false, false, err
+		}
+	}
+	key, err := p.derive(ctx, password, want)
+	if err != nil {
+		return false, false, err
+	}
+	same := subtle.ConstantTimeCompare(key, want.key) == 1
+	return same && encoded != "", want.cost != currentCost, nil
+}
+
+func (p *passwords) derive(ctx context.Context, password string, h hashed) ([]byte, error) {
+	patience := time.NewTimer(hashPatience)
+	defer patience.Stop()
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-patience.C:
+		busy := fault.New(fault.Unavailable, "busy", "too many logins at once; try again shortly")
+		busy.RetryAfter = hashPatience
+		return nil, busy
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
+	}
+	return argon2.IDKey([]byte(password), h.salt, h.cost.passes, h.cost.memory, h.cost.threads, keyBytes), nil
+}
+
+func (h hashed) String() string {
+	text := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s",
+		argon2.Version, h.cost.memory, h.cost.passes, h.cost.threads, text(h.salt), text(h.key))
+}
+
+func parseHashed(encoded string) (hashed, error) {
+	var h hashed
+	var version int
+	var rest string
+	unreadable := errors.New("a stored password hash cannot be read") // its text belongs in no log
+	if _, err := fmt.Sscanf(encoded, "$argon2id$v=%d$m=%d,t=%d,p=%d$%s",
+		&version, &h.cost.memory, &h.cost.passes, &h.cost.threads, &rest); err != nil || version != argon2.Version {
+		return hashed{}, unreadable
+	}
+	if len(rest) != base64.RawStdEncoding.EncodedLen(saltBytes)+1+base64.RawStdEncoding.EncodedLen(keyBytes) {
+		return hashed{}, unreadable
+	}
+	cut := base64.RawStdEncoding.EncodedLen(saltBytes)
+	var saltErr, keyErr error
+	h.salt, saltErr = base64.RawStdEncoding.DecodeString(rest[:cut])
+	h.key, keyErr = base64.RawStdEncoding.DecodeString(rest[cut+1:])
+	if rest[cut] != '$' || saltErr != nil || keyErr != nil || h.cost.passes == 0 || h.cost.threads == 0 {
+		return hashed{}, unreadable
+	}
+	return h, nil
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
+	return b
+}

@@ -1,0 +1,47 @@
+// Package users keeps the customers: their profiles, their passwords and their sessions. The users database is the truth;
+// Cache puts Redis in front of what is read on every request, and only ever costs or saves time.
+package users
+
+import (
+	"embed"
+	"io/fs"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/outbox"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations are the tables of the users database.
+func Migrations() []database.Migrations {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return []database.Migrations{outbox.Migrations(), {Set: "users", Files: sub}}
+}
+
+// Service reads and writes the users database. Its methods are safe for concurrent use. A database that does not answer is
+// Unavailable from each of them.
+type Service struct {
+	box       *outbox.Outbox
+	db        *database.DB
+	now       func() time.Time
+	passwords *passwords
+	newID     func() (string, error)
+}
+
+// New returns the service on the database of box.
+func New(box *outbox.Outbox, now func() time.Time) *Service {
+	return &Service{box: box, db: box.DB(), now: now, passwords: newPasswords(), newID: newID}
+}
+
+// newID makes ids that sort by age, which keeps the index of a growing table compact.
+func newID() (string, error) {
+	id, err := uuid.NewV7()
+	return id.String(), err
+}
