@@ -195,8 +195,12 @@ func (s *stage) dead(l *listener, want int) {
 			if inbox.Listeners()[0].Name != l.Name {
 				continue
 			}
-			if dead, err := inbox.Dead(ctx, l.Name, 100); err != nil || len(dead) != want {
-				return fmt.Errorf("%d are dead: %v", len(dead), err)
+			dead, err := inbox.Dead(ctx, l.Name, 100)
+			if err != nil {
+				return err
+			}
+			if len(dead) != want {
+				return fmt.Errorf("%d are dead", len(dead))
 			}
 		}
 		return nil

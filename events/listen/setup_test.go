@@ -2,7 +2,6 @@ package listen_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -78,7 +77,7 @@ func (w *world) run(inbox *listen.Inbox) (stop func()) {
 
 func (w *world) eventually(condition func() bool, what string, args ...any) {
 	w.t.Helper()
-	require.Eventually(w.t, condition, 20*time.Second, 5*time.Millisecond, fmt.Sprintf(what, args...))
+	require.Eventuallyf(w.t, condition, 20*time.Second, 5*time.Millisecond, what, args...)
 }
 
 func (w *world) state(inbox *listen.Inbox, listener, id string) listen.Entry {

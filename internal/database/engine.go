@@ -57,12 +57,15 @@ func EnsurePostgres(ctx context.Context, adminURL, name string) error {
 // EnsureFor makes the PostgreSQL database that serviceURL names, on the server and with the login of adminURL, when it is missing.
 func EnsureFor(ctx context.Context, adminURL, serviceURL string) error {
 	at, err := url.Parse(serviceURL)
-	if err != nil || !strings.HasPrefix(at.Scheme, "postgres") {
-		return nil // not on that server: Open says what is wrong with it
+	if err != nil {
+		return errors.New("the URL cannot be read") // the parser's own message quotes it, with its password
 	}
 	admin, err := url.Parse(adminURL)
-	if err != nil || admin.Host != at.Host {
-		return nil
+	if err != nil {
+		return errors.New("the URL cannot be read")
+	}
+	if !strings.HasPrefix(at.Scheme, "postgres") || admin.Host != at.Host {
+		return nil // on another server, where making databases is not our business
 	}
 	admin.Path = "/postgres" // the one database every server has
 	return EnsurePostgres(ctx, admin.String(), strings.TrimPrefix(at.Path, "/"))

@@ -2,6 +2,7 @@ package embedded_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func TestRedis(t *testing.T) {
 	require.NoError(t, client.Set(ctx, "stays", "here", 0).Err())
 	require.NoError(t, client.Set(ctx, "goes", "soon", 50*time.Millisecond).Err())
 	require.Eventually(t, func() bool {
-		return client.Get(ctx, "goes").Err() == redis.Nil
+		return errors.Is(client.Get(ctx, "goes").Err(), redis.Nil)
 	}, 10*time.Second, 10*time.Millisecond, "a key must expire by the clock")
 	require.Equal(t, "here", client.Get(ctx, "stays").Val())
 

@@ -103,7 +103,7 @@ func (s cliSource) build(ctx context.Context, place cliPlace, lock *os.File) err
 	}
 	// The compilers are children of the go command and belong to its session.
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	<-ended
+	<-ended // the caller looks at what was built
 	return context.Cause(ctx)
 }
 

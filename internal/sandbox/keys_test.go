@@ -168,7 +168,7 @@ func TestRequestGivenUpByItsSenderArrivesLater(t *testing.T) {
 
 func (b *bundle) hold(call, orderID, when string) (release func()) {
 	b.t.Helper()
-	res, err := http.Post(b.url+"/sandbox/holds", "application/json", //nolint:noctx // a test's own server
+	res, err := http.Post(b.url+"/sandbox/holds", "application/json",
 		strings.NewReader(`{"call":"`+call+`","order_id":"`+orderID+`","when":"`+when+`"}`))
 	require.NoError(b.t, err)
 	require.NoError(b.t, res.Body.Close())

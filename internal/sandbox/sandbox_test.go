@@ -53,8 +53,7 @@ type reply struct {
 	json   map[string]any
 }
 
-func (r reply) id() string        { return r.json["id"].(string) }
-func (r reply) intentStatus() any { return r.json["status"] }
+func (r reply) id() string { return r.json["id"].(string) }
 func (r reply) errorField(name string) any {
 	return r.json["error"].(map[string]any)[name]
 }
