@@ -179,9 +179,13 @@ func refuse[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s S
 }
 
 func decide(ctx context.Context, tx *database.Tx, key string, row record) error {
-	if _, err := tx.Exec(ctx, `
+	rows, err := tx.Exec(ctx, `
 		UPDATE steps SET outcome = ?, result = ?, code = ?, message = ? WHERE step_key = ? AND outcome = 'running'`,
-		row.Outcome, row.Result, row.Code, row.Message, key); err != nil {
+		row.Outcome, row.Result, row.Code, row.Message, key)
+	if err == nil && rows != 1 {
+		err = errors.New("its claim is gone")
+	}
+	if err != nil {
 		return fmt.Errorf("record step %s: %w", key, err)
 	}
 	return nil

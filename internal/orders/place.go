@@ -1,0 +1,164 @@
+package orders
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/orderly/events"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
+)
+
+// methodForm is a provider's token. Card numbers are digits only and never match.
+var methodForm = regexp.MustCompile(`^[a-z]{2,10}_[A-Za-z0-9_]{1,80}$`)
+
+// keyForm is what an idempotency key may look like: up to 255 printable ASCII characters.
+var keyForm = regexp.MustCompile(`^[\x21-\x7e]{1,255}$`)
+
+// Placement is a request to place an order.
+type Placement struct {
+	CustomerID string
+	// IdempotencyKey makes repeating the request safe; it is the customer's own, unique per order.
+	IdempotencyKey string
+	PaymentMethod  string
+	Lines          []Wanted
+}
+
+// CheckForm refuses what no price list and no provider could make valid: Invalid idempotency_key_invalid or
+// payment_method_invalid.
+func (p Placement) CheckForm() error {
+	if !keyForm.MatchString(p.IdempotencyKey) {
+		return fault.New(fault.Invalid, "idempotency_key_invalid", "the idempotency key is 1 to 255 printable ASCII characters without spaces")
+	}
+	if !methodForm.MatchString(p.PaymentMethod) {
+		return fault.New(fault.Invalid, "payment_method_invalid",
+			"the payment method is a token of the payment provider such as pm_card_visa; card numbers are never accepted")
+	}
+	return nil
+}
+
+// fingerprint tells two requests under one key apart.
+func (p Placement) fingerprint() string {
+	body, err := json.Marshal([]any{p.PaymentMethod, p.Lines})
+	if err != nil {
+		panic(err) // strings and integers always encode
+	}
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// Place accepts the order at the prices of this moment: the order, its lines, its idempotency key and order.created are one
+// commit. Repeating the request with the same key returns the same order with repeated set, whatever became of the prices.
+// Invalid: what CheckForm and the quote refuse, and idempotency_key_reused for another request under a known key.
+func (s *Service) Place(ctx context.Context, p Placement) (order Order, repeated bool, err error) {
+	if err := p.CheckForm(); err != nil {
+		return Order{}, false, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Order{}, false, err
+	}
+	orderID := id.String()
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		claimed, err := s.claimKey(ctx, tx, p, orderID)
+		if err != nil {
+			return err
+		}
+		if repeated = !claimed; repeated {
+			earlier, found, err := earlierOrder(ctx, tx.Get, p)
+			if err == nil && !found {
+				err = fault.New(fault.Unavailable, "idempotency_key_expiring", "this idempotency key is just being forgotten; try again")
+			}
+			orderID = earlier
+			return err
+		}
+		return s.insert(ctx, tx, orderID, p)
+	})
+	if err != nil {
+		return Order{}, false, fmt.Errorf("place an order for customer %s: %w", p.CustomerID, err)
+	}
+	order, err = s.Get(ctx, orderID)
+	return order, repeated, err
+}
+
+// Repeated returns the order an earlier, equal request under the same key made, and whether there is one. It spares a
+// repeated request the checks that cost something; Place decides.
+func (s *Service) Repeated(ctx context.Context, p Placement) (Order, bool, error) {
+	orderID, found, err := earlierOrder(ctx, s.db.Get, p)
+	if err != nil || !found {
+		return Order{}, false, err
+	}
+	order, err := s.Get(ctx, orderID)
+	return order, err == nil, err
+}
+
+func (s *Service) claimKey(ctx context.Context, tx *database.Tx, p Placement, orderID string) (bool, error) {
+	rows, err := tx.Exec(ctx, `
+		INSERT INTO idempotency_keys (customer_id, idempotency_key, fingerprint, order_id, created_at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (customer_id, idempotency_key) DO NOTHING`,
+		p.CustomerID, p.IdempotencyKey, p.fingerprint(), orderID, database.At(s.box.Now()))
+	return rows == 1, err
+}
+
+func earlierOrder(ctx context.Context, get getter, p Placement) (orderID string, found bool, err error) {
+	var row struct {
+		Fingerprint string `db:"fingerprint"`
+		OrderID     string `db:"order_id"`
+	}
+	err = get(ctx, &row, `
+		SELECT fingerprint, order_id FROM idempotency_keys WHERE customer_id = ? AND idempotency_key = ?`,
+		p.CustomerID, p.IdempotencyKey)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	if row.Fingerprint != p.fingerprint() {
+		return "", false, fault.New(fault.Invalid, "idempotency_key_reused",
+			"this idempotency key was used for another order; use a new one")
+	}
+	return row.OrderID, true, nil
+}
+
+func (s *Service) insert(ctx context.Context, tx *database.Tx, orderID string, p Placement) error {
+	lines, total, err := quote(ctx, tx, p.Lines)
+	if err != nil {
+		return err
+	}
+	now := database.At(s.box.Now())
+	if _, err := tx.Exec(ctx, `
+		INSERT INTO orders (id, customer_id, state, total_minor, currency, payment_method, created_at, updated_at)
+		VALUES (?, ?, 'pending', ?, ?, ?, ?, ?)`,
+		orderID, p.CustomerID, total.Minor, total.Currency, p.PaymentMethod, now, now); err != nil {
+		return err
+	}
+	created := events.OrderCreated{OrderID: orderID, CustomerID: p.CustomerID, TotalMinor: total.Minor, Currency: total.Currency}
+	for i, line := range lines {
+		if _, err := tx.Exec(ctx, `
+			INSERT INTO order_lines (order_id, line, sku, name, quantity, unit_price_minor) VALUES (?, ?, ?, ?, ?, ?)`,
+			orderID, i+1, line.SKU, line.Name, line.Quantity, line.UnitPriceMinor); err != nil {
+			return err
+		}
+		created.Lines = append(created.Lines, events.Line{SKU: line.SKU, Quantity: line.Quantity, UnitPriceMinor: line.UnitPriceMinor})
+	}
+	return s.box.Append(ctx, tx, orderID, created)
+}
+
+// PruneKeys forgets up to limit idempotency keys that are older than before, and returns how many. A request that comes again
+// after its key was forgotten is a new order.
+func (s *Service) PruneKeys(ctx context.Context, before time.Time, limit int) (int64, error) {
+	return s.db.Exec(ctx, `
+		DELETE FROM idempotency_keys WHERE (customer_id, idempotency_key) IN (
+			SELECT customer_id, idempotency_key FROM idempotency_keys WHERE created_at < ? ORDER BY created_at LIMIT ?)`,
+		database.At(before), limit)
+}

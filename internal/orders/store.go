@@ -1,0 +1,126 @@
+package orders
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/money"
+)
+
+// getter reads one row, inside a transaction or outside.
+type getter func(ctx context.Context, dest any, query string, args ...any) error
+
+// locked reads a row that nobody else changes before the transaction ends.
+func locked(tx *database.Tx) getter {
+	return func(ctx context.Context, dest any, query string, args ...any) error {
+		return tx.Get(ctx, dest, query+tx.LockRows(), args...)
+	}
+}
+
+// storable reports whether both engines take s as a text. PostgreSQL fails the statement of one that is not, so what a client
+// sends is asked first.
+func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+type orderRow struct {
+	ID              string        `db:"id"`
+	CustomerID      string        `db:"customer_id"`
+	State           State         `db:"state"`
+	Reason          string        `db:"reason"`
+	TotalMinor      int64         `db:"total_minor"`
+	Currency        string        `db:"currency"`
+	PaymentMethod   string        `db:"payment_method"`
+	Attention       Attention     `db:"attention"`
+	AttentionStep   string        `db:"attention_step"`
+	AttentionReason string        `db:"attention_reason"`
+	CreatedAt       database.Time `db:"created_at"`
+	UpdatedAt       database.Time `db:"updated_at"`
+}
+
+func (r orderRow) order() Order {
+	return Order{
+		ID: r.ID, CustomerID: r.CustomerID, State: r.State, Reason: r.Reason,
+		Total: money.Money{Minor: r.TotalMinor, Currency: r.Currency}, PaymentMethod: r.PaymentMethod,
+		Attention: r.Attention, AttentionStep: r.AttentionStep, AttentionReason: r.AttentionReason,
+		CreatedAt: r.CreatedAt.Time, UpdatedAt: r.UpdatedAt.Time,
+	}
+}
+
+// Get returns the order; NotFound order_not_found when there is none.
+func (s *Service) Get(ctx context.Context, id string) (Order, error) {
+	order, err := find(ctx, s.db.Get, id)
+	if err != nil {
+		return Order{}, err
+	}
+	if err := s.db.Select(ctx, &order.Lines, `
+		SELECT sku, name, quantity, unit_price_minor FROM order_lines WHERE order_id = ? ORDER BY line`, id); err != nil {
+		return Order{}, fmt.Errorf("read the lines of order %s: %w", id, err)
+	}
+	return order, nil
+}
+
+// GetOwned is Get for one customer: another customer's order is as unknown as one that does not exist.
+func (s *Service) GetOwned(ctx context.Context, customerID, id string) (Order, error) {
+	order, err := s.Get(ctx, id)
+	if err == nil && order.CustomerID != customerID {
+		return Order{}, notFound(id)
+	}
+	return order, err
+}
+
+func find(ctx context.Context, get getter, id string) (Order, error) {
+	if !storable(id) {
+		return Order{}, notFound(id)
+	}
+	var row orderRow
+	err := get(ctx, &row, `
+		SELECT id, customer_id, state, reason, total_minor, currency, payment_method, attention, attention_step,
+		       attention_reason, created_at, updated_at
+		FROM orders WHERE id = ?`, id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Order{}, notFound(id)
+	}
+	if err != nil {
+		return Order{}, fmt.Errorf("read order %s: %w", id, err)
+	}
+	return row.order(), nil
+}
+
+func notFound(id string) error {
+	return fault.New(fault.NotFound, "order_not_found", "there is no order %s", id)
+}
+
+// MarkStarted records that the order's saga was accepted by Temporal. Idempotent.
+func (s *Service) MarkStarted(ctx context.Context, id string) error {
+	_, err := s.db.Exec(ctx, `UPDATE orders SET saga_started_at = ? WHERE id = ? AND saga_started_at IS NULL`,
+		database.At(s.box.Now()), id)
+	if err != nil {
+		return fmt.Errorf("mark the saga of order %s started: %w", id, err)
+	}
+	return nil
+}
+
+// Unstarted returns up to limit orders, oldest first, that were placed at least age ago and whose saga nobody has seen start.
+func (s *Service) Unstarted(ctx context.Context, age time.Duration, limit int) ([]Order, error) {
+	var ids []string
+	if err := s.db.Select(ctx, &ids, `
+		SELECT id FROM orders WHERE saga_started_at IS NULL AND created_at <= ? ORDER BY created_at LIMIT ?`,
+		database.At(s.box.Now().Add(-age)), limit); err != nil {
+		return nil, fmt.Errorf("look for orders without a saga: %w", err)
+	}
+	orders := make([]Order, 0, len(ids))
+	for _, id := range ids {
+		order, err := s.Get(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		orders = append(orders, order)
+	}
+	return orders, nil
+}
