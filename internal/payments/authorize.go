@@ -1,0 +1,174 @@
+package payments
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/orderly/events"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/step"
+)
+
+// Authorization asks to hold an amount on the customer's means of payment.
+type Authorization struct {
+	// Key makes it happen once: "<workflow id>:<step>".
+	Key           string
+	OrderID       string
+	AmountMinor   int64
+	Currency      string
+	PaymentMethod string
+}
+
+// Authorize holds the amount, at most once whatever the number of attempts. Declined with the provider's reason is a no that
+// is recorded; Conflict step_undone after Void; Unavailable while the outcome is not known: ask again with the same Key.
+func (s *Service) Authorize(ctx context.Context, a Authorization) error {
+	if _, found, err := step.Recorded[State](ctx, s.box, a.Key); found || err != nil {
+		return err
+	}
+	p, err := s.begin(ctx, a)
+	if err == nil && p.IntentID == "" {
+		p, err = s.createIntent(ctx, a, p)
+	}
+	if err == nil {
+		err = s.confirmIntent(ctx, a, p)
+	}
+	if err := s.recordAuthorization(ctx, a, err); err != nil {
+		return fmt.Errorf("authorise order %s: %w", a.OrderID, err)
+	}
+	return nil
+}
+
+func (s *Service) begin(ctx context.Context, a Authorization) (payment, error) {
+	var p payment
+	err := s.db.InTx(ctx, func(tx *database.Tx) error {
+		now := database.At(s.box.Now())
+		_, err := tx.Exec(ctx, `
+			INSERT INTO payments (order_id, state, amount_minor, currency, payment_method, created_at, updated_at)
+			VALUES (?, 'started', ?, ?, ?, ?, ?) ON CONFLICT (order_id) DO NOTHING`,
+			a.OrderID, a.AmountMinor, a.Currency, a.PaymentMethod, now, now)
+		if err == nil {
+			p, err = find(ctx, tx.Get, a.OrderID)
+		}
+		return err
+	})
+	if err == nil && p.GivenUp {
+		err = undone(a.OrderID)
+	}
+	return p, err
+}
+
+// createIntent makes the intent that will hold the money and commits its id. Should a crash or a lost answer come between the
+// two, the intent holds nothing and never will: only an id that was committed is ever confirmed.
+func (s *Service) createIntent(ctx context.Context, a Authorization, p payment) (payment, error) {
+	intent, err := s.gateway.Create(ctx, p.key(a.Key, "create"), NewIntent{
+		OrderID: p.OrderID, AmountMinor: p.AmountMinor, Currency: p.Currency, Method: p.PaymentMethod,
+	})
+	if spent(err) {
+		return p, errors.Join(err, s.leaveKeyBehind(ctx, p))
+	}
+	if err != nil {
+		return p, err
+	}
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		_, err := tx.Exec(ctx, `
+			UPDATE payments SET intent_id = ?, updated_at = ? WHERE order_id = ? AND intent_id = '' AND NOT given_up`,
+			intent.ID, database.At(s.box.Now()), p.OrderID)
+		if err == nil {
+			p, err = find(ctx, tx.Get, p.OrderID) // another attempt may have committed its intent first
+		}
+		return err
+	})
+	if err == nil && p.GivenUp {
+		err = undone(p.OrderID)
+	}
+	return p, err
+}
+
+// confirmIntent has the amount held, or finds out that it is. nil is a yes.
+func (s *Service) confirmIntent(ctx context.Context, a Authorization, p payment) error {
+	intent, err := s.gateway.Get(ctx, p.IntentID)
+	if err == nil && intent.Status == NeedsConfirmation {
+		intent, err = s.gateway.Confirm(ctx, p.key(a.Key, "confirm"), p.IntentID)
+		if errors.Is(err, ErrUnknownOutcome) {
+			intent, err = s.resolve(ctx, p, err)
+		}
+	}
+	if err != nil {
+		return notOurs(err)
+	}
+	switch intent.Status {
+	case Authorized, Captured:
+		return nil
+	case NeedsMethod:
+		if no := intent.Decline(); no != nil {
+			return no
+		}
+		return fault.New(fault.Declined, "payment_method_required", "the provider asks for another payment method")
+	case NeedsAction:
+		// Nobody is here to act, and what is left open could come to hold money after our no.
+		if _, err := s.gateway.Void(ctx, p.key(a.Key, "abandon"), p.IntentID); spent(err) {
+			return errors.Join(err, s.leaveKeyBehind(ctx, p))
+		} else if err != nil {
+			return err
+		}
+		return fault.New(fault.Declined, "authentication_required", "the payment asks the customer to authenticate")
+	case Canceled:
+		return fault.New(fault.Declined, CodeIntentCanceled, "the payment was cancelled at the provider")
+	default:
+		pending := fault.New(fault.Unavailable, "payment_processing", "the provider has not decided about the payment yet")
+		pending.RetryAfter = time.Second
+		return pending
+	}
+}
+
+// resolve asks the provider what became of a call whose answer is doubtful.
+func (s *Service) resolve(ctx context.Context, p payment, doubt error) (Intent, error) {
+	intent, err := s.gateway.Get(ctx, p.IntentID)
+	if err != nil {
+		return Intent{}, errors.Join(doubt, err)
+	}
+	if intent.Status == NeedsConfirmation {
+		if spent(doubt) {
+			doubt = errors.Join(doubt, s.leaveKeyBehind(ctx, p))
+		}
+		return Intent{}, doubt
+	}
+	return intent, nil
+}
+
+// recordAuthorization commits the outcome. Whatever the provider refuses for good is a no of the business.
+func (s *Service) recordAuthorization(ctx context.Context, a Authorization, outcome error) error {
+	switch kind := fault.KindOf(outcome); {
+	case outcome == nil:
+	case !fault.Final(outcome):
+		return outcome
+	case kind != fault.Declined:
+		outcome = fault.New(fault.Declined, fault.CodeOf(outcome), "%v", outcome)
+	}
+	_, err := step.Run(ctx, s.box, step.Step[State]{
+		Key: a.Key, Subject: a.OrderID,
+		Do: func(tx *database.Tx) (State, error) {
+			if err := stillWanted(ctx, tx, a.OrderID); err != nil || outcome != nil {
+				return "", cmp.Or(err, outcome)
+			}
+			rows, err := tx.Exec(ctx, `
+				UPDATE payments SET state = 'authorized', updated_at = ? WHERE order_id = ? AND state = 'started'`,
+				database.At(s.box.Now()), a.OrderID)
+			if err == nil && rows == 0 {
+				err = fault.New(fault.Conflict, "payment_state", "the payment of order %s is not to be authorised any more", a.OrderID)
+			}
+			return StateAuthorized, err
+		},
+		Yes: func(State) events.Payload {
+			return events.PaymentAuthorized{OrderID: a.OrderID, AmountMinor: a.AmountMinor, Currency: a.Currency}
+		},
+		No: func(no *fault.Error) events.Payload {
+			return events.PaymentDeclined{OrderID: a.OrderID, AmountMinor: a.AmountMinor, Currency: a.Currency, Reason: no.Code}
+		},
+	})
+	return err
+}

@@ -1,0 +1,182 @@
+package payments
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/stripe/stripe-go/v85"
+
+	"example.com/orderly/internal/fault"
+)
+
+// What the state of an intent means for a call that wanted something of it: nil if the call's goal holds.
+
+func confirmed(i Intent) error {
+	switch i.Status {
+	case Authorized, Captured, Processing, NeedsAction:
+		return nil
+	case Canceled:
+		return fault.New(fault.Conflict, CodeIntentCanceled, "intent %s was canceled", i.ID)
+	case NeedsMethod:
+		if err := i.Decline(); err != nil {
+			return err
+		}
+		return fault.New(fault.Conflict, CodeUnknownMethod, "intent %s has no payment method", i.ID)
+	default:
+		return errUndecided
+	}
+}
+
+func captured(i Intent) error {
+	switch i.Status {
+	case Captured:
+		return nil
+	case Canceled:
+		return fault.New(fault.Conflict, CodeIntentCanceled, "intent %s was canceled", i.ID)
+	case NeedsMethod, NeedsConfirmation, NeedsAction:
+		return fault.New(fault.Conflict, CodeNotAuthorized, "intent %s is not authorised", i.ID)
+	default:
+		return errUndecided
+	}
+}
+
+func voided(i Intent) error {
+	switch i.Status {
+	case Canceled:
+		return nil
+	case Captured:
+		return fault.New(fault.Conflict, CodeAlreadyCaptured, "intent %s was captured", i.ID)
+	default:
+		return errUndecided
+	}
+}
+
+func refunded(i Intent) error {
+	switch {
+	case i.CapturedMinor == 0:
+		return fault.New(fault.Conflict, CodeNothingCaptured, "nothing was captured of intent %s", i.ID)
+	case i.RefundedMinor == 0:
+		return errUndecided
+	default:
+		return nil
+	}
+}
+
+// passing are refusals of a moment: nothing happened, and the same call may succeed later.
+var passing = map[stripe.ErrorCode]bool{
+	stripe.ErrorCodeLockTimeout:         true,
+	stripe.ErrorCodeRateLimit:           true,
+	stripe.ErrorCodeBalanceInsufficient: true,
+	stripe.ErrorCodeIdempotencyKeyInUse: true,
+}
+
+// classify sorts an error of stripe-go into the four of Gateway. Whatever is not positively known to be a no is an unknown outcome.
+func classify(call, intentID string, err error) error {
+	if err == nil {
+		return nil
+	}
+	unknown := &UnknownOutcome{Call: call, IntentID: intentID, Err: err}
+	e := new(stripe.Error)
+	if !errors.As(err, &e) {
+		return unknown // no answer, half an answer, or an answer that is not Stripe's
+	}
+	unknown.Err = brief(e)
+	if e.LastResponse != nil {
+		h := e.LastResponse.Header
+		unknown.RetryAfter = retryAfter(h.Get("Retry-After"))
+		unknown.KeySpent = h.Get("Stripe-Should-Retry") == "false" || replayed(e.LastResponse)
+	}
+	switch status := e.HTTPStatusCode; {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return fault.New(fault.Internal, CodeMisconfigured, "%s: the payment provider refused our key: %v", call, brief(e))
+	case e.Type == stripe.ErrorTypeIdempotency && status == http.StatusBadRequest:
+		// The key has been used for something else. What that did is not known here.
+		unknown.KeySpent = true
+		return unknown
+	case status == http.StatusConflict, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError, passing[e.Code]:
+		return unknown
+	case e.Type == stripe.ErrorTypeCard && (call == "confirm" || call == "create"):
+		return declined(reason(e))
+	case status == http.StatusNotFound, e.Code == stripe.ErrorCodeResourceMissing:
+		return fault.New(fault.NotFound, "unknown_intent", "%s: the payment provider does not know intent %q", call, intentID)
+	case status == http.StatusBadRequest && call == "create":
+		return fault.New(fault.Invalid, reason(e), "%s: %v", call, brief(e))
+	case status == http.StatusBadRequest, status == http.StatusPaymentRequired:
+		return fault.New(fault.Conflict, reason(e), "%s of intent %s was refused: %v", call, intentID, brief(e))
+	default:
+		return unknown
+	}
+}
+
+func codeOf(err error) stripe.ErrorCode {
+	if e := new(stripe.Error); errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// reason is the most specific code Stripe gives.
+func reason(e *stripe.Error) string {
+	switch {
+	case e.DeclineCode != "":
+		return string(e.DeclineCode)
+	case e.Code != "":
+		return string(e.Code)
+	default:
+		return string(e.Type)
+	}
+}
+
+// brief leaves out the intent Stripe embeds in its errors, with its client secret.
+func brief(e *stripe.Error) error {
+	return errors.New("stripe: " + strings.Join([]string{
+		strconv.Itoa(e.HTTPStatusCode), string(e.Type), reason(e), e.Msg, e.RequestID,
+	}, " "))
+}
+
+func replayed(r *stripe.APIResponse) bool {
+	return r != nil && r.Header.Get("Idempotent-Replayed") == "true"
+}
+
+func retryAfter(header string) time.Duration {
+	seconds, err := strconv.Atoi(header)
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+var statuses = map[stripe.PaymentIntentStatus]Status{
+	stripe.PaymentIntentStatusRequiresPaymentMethod: NeedsMethod,
+	stripe.PaymentIntentStatusRequiresConfirmation:  NeedsConfirmation,
+	stripe.PaymentIntentStatusRequiresAction:        NeedsAction,
+	stripe.PaymentIntentStatusProcessing:            Processing,
+	stripe.PaymentIntentStatusRequiresCapture:       Authorized,
+	stripe.PaymentIntentStatusSucceeded:             Captured,
+	stripe.PaymentIntentStatusCanceled:              Canceled,
+}
+
+// intentOf reads an intent whose latest charge is expanded.
+func intentOf(pi *stripe.PaymentIntent) Intent {
+	i := Intent{
+		ID: pi.ID, OrderID: pi.Metadata["order_id"], Status: statuses[pi.Status], AmountMinor: pi.Amount,
+		Currency: strings.ToUpper(string(pi.Currency)), CapturedMinor: pi.AmountReceived,
+	}
+	if pi.LastPaymentError != nil {
+		i.DeclineCode = reason(pi.LastPaymentError)
+	}
+	if c := pi.LatestCharge; c != nil {
+		// What was held and never captured counts as refunded at Stripe once it is let go. It was never taken.
+		i.RefundedMinor = max(0, c.AmountRefunded-(c.Amount-c.AmountCaptured))
+		if c.Outcome != nil {
+			switch r := Risk(c.Outcome.RiskLevel); r {
+			case RiskNormal, RiskElevated, RiskHighest:
+				i.Risk = r
+			}
+		}
+	}
+	return i
+}

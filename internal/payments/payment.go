@@ -1,0 +1,136 @@
+// Package payments holds, takes and gives back money through a payment provider, at most once per order. The provider is asked
+// in steps whose every crash can be resolved: an intent that holds nothing is made first, its id is committed, and only then is
+// the amount held. From there on the intent's status at the provider answers every doubt.
+package payments
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/step"
+)
+
+// Service is the payments service.
+type Service struct {
+	db      *database.DB
+	box     *outbox.Outbox
+	gateway Gateway
+}
+
+// New returns the service on its outbox's database, paying through gateway.
+func New(box *outbox.Outbox, gateway Gateway) *Service {
+	return &Service{db: box.DB(), box: box, gateway: gateway}
+}
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations are all tables of the payments database.
+func Migrations() []database.Migrations {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return []database.Migrations{outbox.Migrations(), step.Migrations(), {Set: "payments", Files: sub}}
+}
+
+// CheckMethod asks the provider whether it knows the payment method: Invalid unknown_payment_method if not, Unavailable if it
+// does not answer.
+func (s *Service) CheckMethod(ctx context.Context, id string) error {
+	return s.gateway.Method(ctx, id)
+}
+
+// State is where an order's payment stands in our book.
+type State string
+
+const (
+	Started         State = "started"
+	StateAuthorized State = "authorized"
+	StateCaptured   State = "captured"
+	Voided          State = "voided"
+	Refunded        State = "refunded"
+)
+
+// payment is the row of one order.
+type payment struct {
+	OrderID       string `db:"order_id"`
+	State         State  `db:"state"`
+	GivenUp       bool   `db:"given_up"`
+	IntentID      string `db:"intent_id"`
+	AmountMinor   int64  `db:"amount_minor"`
+	Currency      string `db:"currency"`
+	PaymentMethod string `db:"payment_method"`
+	Attempts      int    `db:"attempts"`
+}
+
+// key is the idempotency key of one call to the provider. It is the saga's key, so that a retry repeats it wherever it runs,
+// and the count of attempts, so that a key spent on an answer without effect is left behind.
+func (p payment) key(step, call string) string {
+	return fmt.Sprintf("%s:%s:%d", step, call, p.Attempts)
+}
+
+type getter func(ctx context.Context, dest any, query string, args ...any) error
+
+func find(ctx context.Context, get getter, orderID string) (payment, error) {
+	var p payment
+	err := get(ctx, &p, `
+		SELECT order_id, state, given_up, intent_id, amount_minor, currency, payment_method, attempts
+		FROM payments WHERE order_id = ?`, orderID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p, fault.New(fault.NotFound, "payment_not_found", "there is no payment of order %s", orderID)
+	}
+	if err != nil {
+		return p, fmt.Errorf("read the payment of order %s: %w", orderID, err)
+	}
+	return p, nil
+}
+
+// leaveKeyBehind makes the next attempt use new keys. Only where the provider is looked at before it calls again, or has been, so
+// that a call which did have its effect is not made twice; and where a call twice made holds nothing, as Create.
+func (s *Service) leaveKeyBehind(ctx context.Context, p payment) error {
+	_, err := s.db.Exec(ctx, `UPDATE payments SET attempts = attempts + 1, updated_at = ? WHERE order_id = ? AND attempts = ?`,
+		database.At(s.box.Now()), p.OrderID, p.Attempts)
+	if err != nil {
+		return fmt.Errorf("count an attempt to pay for order %s: %w", p.OrderID, err)
+	}
+	return nil
+}
+
+// spent reports whether err is an unknown outcome that its key would only ever repeat.
+func spent(err error) bool {
+	unknown, ok := errors.AsType[*UnknownOutcome](err)
+	return ok && unknown.KeySpent
+}
+
+// notOurs keeps a provider that does not know our intent, such as one reached with the key of another account, from being taken
+// for a no: the money may be held where we are not looking.
+func notOurs(err error) error {
+	if fault.KindOf(err) == fault.NotFound {
+		return fault.New(fault.Internal, CodeMisconfigured, "%v", err)
+	}
+	return err
+}
+
+// stillWanted refuses to record an outcome once an undo has begun. The undo, which looks at the provider after it left its mark,
+// is the one that lets go of whatever this attempt came to hold. The row stays locked until the outcome is committed.
+func stillWanted(ctx context.Context, tx *database.Tx, orderID string) error {
+	var givenUp bool
+	if err := tx.Get(ctx, &givenUp, `SELECT given_up FROM payments WHERE order_id = ?`+tx.LockRows(), orderID); err != nil {
+		return fmt.Errorf("read the payment of order %s: %w", orderID, err)
+	}
+	if givenUp {
+		return undone(orderID)
+	}
+	return nil
+}
+
+func undone(orderID string) error {
+	return fault.New(fault.Conflict, step.CodeUndone, "the payment of order %s was given up", orderID)
+}
