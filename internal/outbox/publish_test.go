@@ -185,6 +185,32 @@ func TestSeveralRelaysAtOnceKeepTheOrderOfEachSubject(t *testing.T) {
 	})
 }
 
+// An event is there from the commit of the change it reports, and not a moment before.
+func TestAnEventIsCommittedWithItsTransactionOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		box, _ := newBox(open)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		changedItsMind := errors.New("changed its mind")
+		require.ErrorIs(t, box.DB().InTx(ctx, func(tx *database.Tx) error {
+			require.NoError(t, box.Append(ctx, tx, "o1", events.OrderResumed{OrderID: "o1"}))
+			waiting, _, err := box.Backlog(ctx)
+			require.NoError(t, err)
+			require.Zero(t, waiting, "others see the event before its transaction is committed")
+			return changedItsMind
+		}), changedItsMind)
+		waiting, _, err := box.Backlog(ctx)
+		require.NoError(t, err)
+		require.Zero(t, waiting, "the event of a change that was taken back")
+		select {
+		case <-box.Woken():
+			require.Fail(t, "the relay was woken for nothing")
+		default:
+		}
+	})
+}
+
 func TestARolledBackAppendLeavesNoGap(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {

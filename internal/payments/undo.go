@@ -87,6 +87,9 @@ func (s *Service) letGo(ctx context.Context, u Undo, p payment) (Intent, error) 
 			_, err = s.gateway.Void(ctx, p.key(u.Key, "void"), p.IntentID)
 		}
 		doubt = err
+		if f, ok := fault.As(err); ok && f.RetryAfter > 0 {
+			return Intent{}, err // the provider asks for a pause, and gets it
+		}
 		switch {
 		case err == nil, fault.CodeOf(err) == CodeAlreadyCaptured:
 		case spent(err):
