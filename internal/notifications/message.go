@@ -1,0 +1,107 @@
+package notifications
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/mail"
+	"regexp"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	gomail "github.com/wneessen/go-mail"
+
+	"example.com/orderly/events"
+)
+
+// Message is one mail, complete. The same event makes the same message, as long as the customer's address and name stay.
+type Message struct {
+	// ID is the Message-ID without its angle brackets. It is made from the event's id alone.
+	ID      string
+	To      mail.Address
+	Subject string
+	Text    string
+	// Date is when the event happened, not when the mail goes out: a repeat must not look like another mail.
+	Date time.Time
+}
+
+func compose(k kind, e events.Event, say facts, to Address) (Message, error) {
+	if parsed, err := mail.ParseAddress(to.Email); err != nil || parsed.Address != to.Email {
+		return Message{}, errors.New("the customer's address is not one that can be written to") // without quoting it
+	}
+	say.Name = printable(to.Name)
+	subject, body, err := texts[k.template].fill(say)
+	if err != nil {
+		return Message{}, err
+	}
+	return Message{
+		ID: messageID(e.ID), To: mail.Address{Name: say.Name, Address: to.Email},
+		Subject: oneLine(subject), Text: body, Date: e.Time,
+	}, nil
+}
+
+// parseFrom reads the address our mails come from, with or without a name: "The Shop <shop@example.com>".
+func parseFrom(from string) (mail.Address, error) {
+	address, err := mail.ParseAddress(from)
+	if err != nil {
+		return mail.Address{}, fmt.Errorf("mails cannot come from %q: %w", from, err)
+	}
+	return *address, nil
+}
+
+// maxID keeps a Message-ID a legal header line, and a legal file name.
+const maxID = 200
+
+var plainID = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$`)
+
+// messageID is the event's id as a msg-id of RFC 5322, section 3.6.4. No two events share one.
+func messageID(eventID string) string {
+	if len(eventID) > maxID || !plainID.MatchString(eventID) {
+		sum := sha256.Sum256([]byte(eventID))
+		eventID = hex.EncodeToString(sum[:])
+	}
+	return strings.ReplaceAll(eventID, "/", ".") + "@orderly"
+}
+
+// maxName is how much of a name a greeting takes.
+const maxName = 60
+
+// looksLikeLink is what mail programs make links of.
+var looksLikeLink = regexp.MustCompile(`[/@:<>]|\.\S`)
+
+// printable is a customer's name as we put it into a mail, empty where it is better left out. Whoever registers chooses the
+// name and the address freely: without this, our mails would carry other people's advertisements to anybody.
+func printable(name string) string {
+	name = oneLine(name)
+	if utf8.RuneCountInString(name) > maxName || looksLikeLink.MatchString(name) {
+		return ""
+	}
+	return name
+}
+
+// oneLine is text without line breaks, control characters and marks that turn the direction of what follows.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	return strings.Join(strings.Fields(text), " ")
+}
+
+// mime is the message, sent by from, in the format of RFC 5322.
+func (m Message) mime(from mail.Address) *gomail.Msg {
+	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	msg.FromMailAddress(&from)
+	msg.ToMailAddress(&m.To)
+	msg.Subject(m.Subject)
+	msg.SetMessageIDWithValue(m.ID)
+	msg.SetDateWithValue(m.Date)
+	msg.SetGenHeader("Auto-Submitted", "auto-generated") // keeps out-of-office replies away, RFC 3834
+	msg.SetBodyString(gomail.TypeTextPlain, m.Text)
+	return msg
+}

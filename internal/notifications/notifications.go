@@ -1,0 +1,145 @@
+package notifications
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"example.com/orderly/events"
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
+)
+
+// attemptTimeout bounds one attempt at one mail. It is longer than sendTimeout, so that a slow mail server leaves time to look
+// up the address and to record what was sent.
+const attemptTimeout = 30 * time.Second
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations are the tables of the notifications database, its inbox included.
+func Migrations() []database.Migrations {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the folder is compiled in
+	}
+	return []database.Migrations{{Set: "inbox", Files: listen.Migrations()}, {Set: "notifications", Files: sub}}
+}
+
+// Address is where a customer's mail goes. Both fields are the customer's own text.
+type Address struct{ Email, Name string }
+
+// Addresses looks a customer up: NotFound when there is none (any more), then no mail is sent.
+type Addresses func(ctx context.Context, customerID string) (Address, error)
+
+// Sender hands a message over. Nil means it was accepted. The same message may come again, under the same ID. An error made
+// with listen.Permanent ends the attempts; any other is followed by one more. Errors are logged and stored: they must not
+// quote the recipient.
+type Sender interface {
+	Send(ctx context.Context, m Message) error
+}
+
+// Service writes mails and remembers that it did.
+type Service struct {
+	log       *slog.Logger
+	db        *database.DB
+	addresses Addresses
+	sender    Sender
+	now       func() time.Time
+	// sent carries what an attempt's Effect has done to its Apply: event id to *Sent.
+	sent sync.Map
+}
+
+// New returns the service in db. sender is what SMTP or Folder returned.
+func New(db *database.DB, addresses Addresses, sender Sender, now func() time.Time, log *slog.Logger) *Service {
+	return &Service{log: log, db: db, addresses: addresses, sender: sender, now: now}
+}
+
+// Listener sends the mails; it belongs into an inbox on the same database. Each mail goes out at least once, always under the
+// same Message-ID. One that cannot be sent does not hold back the next about the same order.
+func (s *Service) Listener() listen.Listener {
+	listener := listen.Listener{
+		Name: "notifications", Unordered: true, Timeout: attemptTimeout, Effect: s.send, Apply: s.record,
+	}
+	for _, k := range kinds {
+		listener.Types = append(listener.Types, k.eventType)
+	}
+	return listener
+}
+
+func (s *Service) send(ctx context.Context, e events.Event) error {
+	kind, say, err := read(e)
+	if err != nil {
+		return listen.Permanent(fmt.Errorf("write a mail: %w", err))
+	}
+	to, err := s.addresses(ctx, say.customerID)
+	if fault.KindOf(err) == fault.NotFound {
+		s.log.InfoContext(ctx, "no mail: the customer is gone",
+			"template", kind.template, "event_id", e.ID, "order_id", say.OrderID, "customer_id", say.customerID)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up customer %s for event %s: %w", say.customerID, e.ID, err)
+	}
+	message, err := compose(kind, e, say, to)
+	if err != nil {
+		return listen.Permanent(fmt.Errorf("write the mail about event %s: %w", e.ID, err))
+	}
+	if err := s.sender.Send(ctx, message); err != nil {
+		return fmt.Errorf("send the mail about event %s: %w", e.ID, err)
+	}
+	sent := &Sent{EventID: e.ID, Template: kind.template, At: s.now()}
+	s.sent.Store(e.ID, sent)
+	// The context is the attempt's: it ends when Apply, too, is over.
+	context.AfterFunc(ctx, func() { s.sent.CompareAndDelete(e.ID, sent) })
+	return nil
+}
+
+// record writes down what send has done. Apply may run more than once, so what it reads stays.
+func (s *Service) record(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
+	done, ok := s.sent.Load(e.ID)
+	if !ok {
+		return nil // nobody was there to be written to
+	}
+	sent := done.(*Sent)
+	if _, err := tx.ExecContext(ctx, tx.Rebind(`
+		INSERT INTO mails (event_id, subject, template, sent_at) VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING`),
+		sent.EventID, e.Subject, sent.Template, database.At(sent.At)); err != nil {
+		return fmt.Errorf("record the mail about event %s: %w", e.ID, err)
+	}
+	return nil
+}
+
+// Sent is one mail that was handed over.
+type Sent struct {
+	EventID string
+	// Template is the name of its text, such as "order.completed".
+	Template string
+	At       time.Time
+}
+
+// Mails returns the mails about a subject, an order's or a customer's id, in the order they were sent; none is not an error.
+// Unavailable when the database is down.
+func (s *Service) Mails(ctx context.Context, subject string) ([]Sent, error) {
+	var rows []struct {
+		EventID  string        `db:"event_id"`
+		Template string        `db:"template"`
+		SentAt   database.Time `db:"sent_at"`
+	}
+	if err := s.db.Select(ctx, &rows, `
+		SELECT event_id, template, sent_at FROM mails WHERE subject = ? ORDER BY sent_at, event_id`, subject); err != nil {
+		return nil, fmt.Errorf("list the mails about %s: %w", subject, err)
+	}
+	mails := make([]Sent, len(rows))
+	for i, r := range rows {
+		mails[i] = Sent{EventID: r.EventID, Template: r.Template, At: r.SentAt.Time}
+	}
+	return mails, nil
+}

@@ -1,0 +1,207 @@
+package notifications_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/events"
+	"example.com/orderly/events/eventstest"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/notifications"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func TestEachEventGivesItsMailOnce(t *testing.T) {
+	t.Parallel()
+	given := map[string]events.Event{
+		"order.completed": completed("o-1", "ada"),
+		"order.rejected":  about("o-2", events.OrderRejected{OrderID: "o-2", CustomerID: "ada", Reason: "out_of_stock"}),
+		"order.cancelled": about("o-3", events.OrderCancelled{OrderID: "o-3", CustomerID: "ada", Reason: "cancel_requested"}),
+		"order.reversed":  about("o-4", events.OrderReversed{OrderID: "o-4", CustomerID: "ada", Reason: "capture_refused"}),
+		"user.registered": eventstest.Events("users", "ada", happened, events.UserRegistered{UserID: "ada"})[0],
+	}
+	eachEngine(t, func(t *testing.T, w *world) {
+		sender, files := folder(t)
+		for template, event := range given {
+			inbox, _ := w.run(w.service(sender), event, event)
+			w.reaches(inbox, event, "done", 0)
+			require.Equal(t, []notifications.Sent{{EventID: event.ID, Template: template, At: start}}, w.mails(event.Subject))
+
+			got := files()[strings.ReplaceAll(event.ID, "/", ".")+"@orderly.eml"]
+			path := filepath.Join("testdata", template+".eml")
+			if *update {
+				require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
+			}
+			want, err := os.ReadFile(path)
+			require.NoError(t, err)
+			require.Equal(t, string(want), got)
+		}
+		require.Len(t, files(), len(given))
+	})
+}
+
+func TestAnEventThatIsNoNewsForACustomerGivesNoMail(t *testing.T) {
+	t.Parallel()
+	listener := onSQLite(t).service(nil).Listener()
+	mailed := 0
+	for _, payload := range events.Catalogue() {
+		if listener.Wants(payload.EventType()) {
+			mailed++
+		}
+	}
+	require.Equal(t, 5, mailed)
+	require.True(t, listener.Unordered)
+}
+
+func TestReasonsBecomeSentencesAndNeverCodes(t *testing.T) {
+	t.Parallel()
+	w := onSQLite(t)
+	for reason, want := range map[string]string{
+		"out_of_stock":  "because something in it is sold out.",
+		"card_declined": "because your card was declined.",
+		"lost_card":     "we could not accept your order o.",
+	} {
+		text := w.compose(about("o", events.OrderRejected{OrderID: "o", CustomerID: "ada", Reason: reason})).Text
+		require.Contains(t, strings.Join(strings.Fields(text), " "), want)
+		require.NotContains(t, text, reason)
+	}
+}
+
+// The process ends after the mail has gone and before that is written down.
+func TestAMailRepeatedAfterACrashIsTheSameMailAndOneRow(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, w *world) {
+		server := newServer(t)
+		event := completed("o-1", "ada")
+		attempt, killed := context.WithCancel(t.Context())
+		require.NoError(t, w.service(server.sender(t)).Listener().Effect(attempt, event))
+		killed()
+		require.Empty(t, w.mails("o-1"))
+
+		w.offset.Store(int64(time.Minute))
+		inbox, stop := w.run(w.service(server.sender(t)), event)
+		w.reaches(inbox, event, "done", 0)
+		stop()
+		mails := server.mails()
+		require.Len(t, mails, 2)
+		require.Contains(t, mails[0], "Message-ID: <orders.o-1.1@orderly>\r\n")
+		require.Equal(t, mails[0], mails[1])
+		once := []notifications.Sent{{EventID: event.ID, Template: "order.completed", At: start.Add(time.Minute)}}
+		require.Equal(t, once, w.mails("o-1"))
+
+		// An inbox that has forgotten the event (it is pruned) takes it for a new one.
+		_, err := w.db.Exec(t.Context(), `DELETE FROM inbox`)
+		require.NoError(t, err)
+		inbox, _ = w.run(w.service(server.sender(t)), event)
+		w.reaches(inbox, event, "done", 0)
+		require.Len(t, server.mails(), 3)
+		require.Equal(t, mails[0], server.mails()[2])
+		require.Equal(t, once, w.mails("o-1"))
+	})
+}
+
+func TestApplyRepeatedWithinAnAttemptRecordsTheMail(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, w *world) {
+		sender, _ := folder(t)
+		listener, event := w.service(sender).Listener(), completed("o-1", "ada")
+		require.NoError(t, listener.Effect(t.Context(), event))
+		lost := errors.New("the transaction lost to another one")
+		apply := func(outcome error) error {
+			return w.db.InTx(t.Context(), func(tx *database.Tx) error {
+				return errors.Join(listener.Apply(t.Context(), tx.Tx, event), outcome)
+			})
+		}
+		require.ErrorIs(t, apply(lost), lost)
+		require.Empty(t, w.mails("o-1"))
+		require.NoError(t, apply(nil))
+		require.Len(t, w.mails("o-1"), 1)
+	})
+}
+
+func TestACustomerWhoIsGoneGetsNoMailAndTheEventIsDone(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, w *world) {
+		sender, files := folder(t)
+		event := completed("o-1", "bob")
+		inbox, _ := w.run(w.service(sender), event)
+		w.reaches(inbox, event, "done", 0)
+		require.Empty(t, files())
+		require.Empty(t, w.mails("o-1"), "a mail was recorded that nobody got")
+		require.Contains(t, w.log.String(), `msg="no mail: the customer is gone" `+
+			`template=order.completed event_id=orders/o-1/1 order_id=o-1 customer_id=bob`)
+	})
+}
+
+func TestACustomerWhoCannotBeLookedUpIsMailedLater(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, w *world) {
+		sender, files := folder(t)
+		event := completed("o-1", "ada")
+		w.fail(fault.New(fault.Unavailable, "database_unavailable", "the database does not answer"))
+		inbox, _ := w.run(w.service(sender), event)
+		entry := w.reaches(inbox, event, "pending", 1)
+		require.Contains(t, entry.Reason, "look up customer ada for event orders/o-1/1: the database does not answer")
+		require.Empty(t, files())
+
+		w.fail(nil)
+		w.offset.Store(int64(time.Minute))
+		w.reaches(inbox, event, "done", 1)
+		require.Len(t, files(), 1)
+		require.Len(t, w.mails("o-1"), 1)
+	})
+}
+
+func TestWhatCannotBeWrittenIsDeadAtOnce(t *testing.T) {
+	t.Parallel()
+	w := onSQLite(t)
+	w.customers["eve"] = notifications.Address{Email: "eve@example.com>\r\nRCPT TO:<all@example.com", Name: "Eve"}
+	sender, files := folder(t)
+	for want, event := range map[string]events.Event{
+		"not one that can be written to": completed("o-1", "eve"),
+		`currency "DOGE"`: about("o-2", events.OrderCompleted{
+			OrderID: "o-2", CustomerID: "ada", TotalMinor: 1, Currency: "DOGE",
+		}),
+	} {
+		inbox, _ := w.run(w.service(sender), event)
+		entry := w.reaches(inbox, event, "dead", 1)
+		require.Contains(t, entry.Reason, want)
+		require.NotContains(t, entry.Reason, "@")
+	}
+	require.Empty(t, files())
+}
+
+// Nothing of a customer stays here: not when all goes well, and not when it fails.
+func TestNoAddressAndNoNameIsStoredOrLogged(t *testing.T) {
+	t.Parallel()
+	w := onSQLite(t)
+	server := newServer(t)
+	sent, refused, busy := completed("o-1", "ada"), completed("o-2", "ada"), completed("o-3", "ada")
+	inbox, _ := w.run(w.service(server.sender(t)), sent)
+	w.reaches(inbox, sent, "done", 0)
+	server.answer("RCPT", "550 5.1.1 <ada@example.com>: Ada Lovelace is unknown")
+	inbox, _ = w.run(w.service(server.sender(t)), refused)
+	w.reaches(inbox, refused, "dead", 1)
+	server.answer("RCPT", "450 4.2.1 <ada@example.com>: Ada Lovelace is busy")
+	inbox, _ = w.run(w.service(server.sender(t)), busy)
+	w.reaches(inbox, busy, "pending", 1)
+
+	var columns []string
+	require.NoError(t, w.db.Select(t.Context(), &columns, `
+		SELECT event_id || subject || template FROM mails UNION ALL SELECT reason || body FROM inbox`))
+	require.Len(t, columns, 4)
+	for _, text := range append(columns, w.log.String()) {
+		require.NotContains(t, text, "ada@")
+		require.NotContains(t, text, "Lovelace")
+	}
+}
