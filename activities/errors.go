@@ -1,0 +1,60 @@
+// Package activities is the border between Temporal and the services: each activity, the typed function a workflow calls it
+// by, and the one table that says which failures are worth another attempt. It decides nothing else.
+package activities
+
+import (
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
+
+	"example.com/orderly/internal/fault"
+)
+
+// retryable is the table: what Temporal does with each kind of failure.
+var retryable = map[fault.Kind]bool{
+	fault.Declined:        false, // a business no is a result
+	fault.Invalid:         false,
+	fault.NotFound:        false,
+	fault.Conflict:        false,
+	fault.Unauthenticated: false,
+	fault.Unavailable:     true,
+	fault.Internal:        true,
+}
+
+// translate makes err an application error whose type is the fault's code and whose detail is its kind.
+func translate(err error) error {
+	if err == nil {
+		return nil
+	}
+	kind := fault.KindOf(err)
+	options := temporal.ApplicationErrorOptions{NonRetryable: !retryable[kind], Details: []any{string(kind)}}
+	if kind == fault.Declined {
+		options.Category = temporal.ApplicationErrorCategoryBenign
+	}
+	if f, ok := fault.As(err); ok {
+		options.NextRetryDelay = f.RetryAfter
+	}
+	return temporal.NewApplicationErrorWithOptions(err.Error(), fault.CodeOf(err), options)
+}
+
+// Refusal returns the code of the business no in err, looking through Temporal's wraps; ok is false for every other failure.
+func Refusal(err error) (code string, ok bool) {
+	var application *temporal.ApplicationError
+	if !errors.As(err, &application) || !application.HasDetails() {
+		return "", false
+	}
+	var kind string
+	if application.Details(&kind) != nil || fault.Kind(kind) != fault.Declined {
+		return "", false
+	}
+	return application.Type(), true
+}
+
+// Reason returns a short stable code for any failure of an activity.
+func Reason(err error) string {
+	var application *temporal.ApplicationError
+	if errors.As(err, &application) && application.Type() != "" {
+		return application.Type()
+	}
+	return "internal"
+}

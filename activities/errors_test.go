@@ -1,0 +1,72 @@
+package activities_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"example.com/orderly/activities"
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/testenv"
+)
+
+// What Temporal does with each kind of failure, through a wrap as services return them.
+func TestEachKindOfFailure(t *testing.T) {
+	t.Parallel()
+	for kind, retried := range map[fault.Kind]bool{
+		fault.Declined: false, fault.Invalid: false, fault.NotFound: false, fault.Conflict: false, fault.Unauthenticated: false,
+		fault.Unavailable: true, fault.Internal: true,
+	} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			failure := fault.New(kind, "some_code", "because")
+			failure.RetryAfter = 7 * time.Second
+			err := activities.Translate(fmt.Errorf("reserve: %w", failure))
+			var application *temporal.ApplicationError
+			require.ErrorAs(t, err, &application)
+			require.Equal(t, retried, !application.NonRetryable())
+			require.Equal(t, "some_code", application.Type())
+			require.Equal(t, 7*time.Second, application.NextRetryDelay())
+			require.Equal(t, kind == fault.Declined, application.Category() == temporal.ApplicationErrorCategoryBenign)
+			require.Equal(t, "some_code", activities.Reason(err))
+			code, refused := activities.Refusal(fmt.Errorf("activity: %w", err))
+			require.Equal(t, kind == fault.Declined, refused)
+			if refused {
+				require.Equal(t, "some_code", code)
+			}
+		})
+	}
+}
+
+func TestWhatCarriesNoKindIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	err := activities.Translate(errors.New("disk full"))
+	var application *temporal.ApplicationError
+	require.ErrorAs(t, err, &application)
+	require.False(t, application.NonRetryable())
+	require.NoError(t, activities.Translate(nil))
+	_, refused := activities.Refusal(errors.New("disk full"))
+	require.False(t, refused)
+}
+
+// One no from the service to the workflow's side of the border, through Temporal's own encoding.
+func TestRefusalCrossesTheBorder(t *testing.T) {
+	t.Parallel()
+	box := outbox.New(testenv.SQLite(t, "inventory", inventory.Migrations()...), "inventory", time.Now)
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	activities.Inventory{Service: inventory.New(box)}.Register(env)
+	_, err := env.ExecuteActivity("inventory.reserve", inventory.Reservation{
+		Key: "order-1:reserve", OrderID: "1", Lines: []inventory.Quantity{{SKU: "unicorn", Quantity: 1}},
+	})
+	code, refused := activities.Refusal(err)
+	require.True(t, refused)
+	require.Equal(t, "unknown_sku", code)
+}

@@ -1,0 +1,4 @@
+package activities
+
+// Translate is the table, for its test.
+var Translate = translate

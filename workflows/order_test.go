@@ -1,0 +1,265 @@
+package workflows_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdk "go.temporal.io/api/sdk/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/payments"
+	"example.com/orderly/workflows"
+)
+
+var input = workflows.OrderInput{
+	OrderID: "o-1", CustomerID: "c-1", Lines: []inventory.Quantity{{SKU: "A", Quantity: 3}},
+	TotalMinor: 3000, Currency: "EUR", PaymentMethod: "pm_card_visa", Searchable: true,
+}
+
+// stage runs the saga against activities that answer as the test says, and remembers what was asked, in order.
+type stage struct {
+	env     *testsuite.TestWorkflowEnvironment
+	mu      sync.Mutex
+	asked   []string
+	answers map[string][]error
+	inputs  map[string]any
+}
+
+// answers maps an activity to what it answers on its first attempts; afterwards, and by default, the answer is yes.
+func newStage(t *testing.T, answers map[string][]error) *stage {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	s := &stage{env: suite.NewTestWorkflowEnvironment(), answers: answers, inputs: map[string]any{}}
+	s.env.SetTestTimeout(time.Minute)
+	workflows.Register(s.env)
+	play(s, "inventory.reserve", inventory.Reservation{})
+	play(s, "inventory.release", inventory.Release{})
+	play(s, "payments.authorize", payments.Authorization{})
+	play(s, "payments.void", payments.Undo{})
+	play(s, "payments.capture", payments.Capture{})
+	play(s, "payments.refund", payments.Undo{})
+	for _, name := range []string{"confirm", "complete", "reject", "cancel", "reverse"} {
+		play(s, "orders."+name, orders.Move{})
+	}
+	play(s, "orders.flag", orders.Flag{})
+	return s
+}
+
+func play[In any](s *stage, name string, _ In) {
+	s.env.RegisterActivityWithOptions(func(_ context.Context, in In) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.asked = append(s.asked, name)
+		s.inputs[name] = in
+		if left := s.answers[name]; len(left) > 0 {
+			s.answers[name] = left[1:]
+			return left[0]
+		}
+		return nil
+	}, activity.RegisterOptions{Name: name})
+}
+
+func (s *stage) run(t *testing.T) workflows.OrderResult {
+	t.Helper()
+	s.env.ExecuteWorkflow(workflows.OrderWorkflow, input)
+	require.True(t, s.env.IsWorkflowCompleted())
+	require.NoError(t, s.env.GetWorkflowError())
+	var result workflows.OrderResult
+	require.NoError(t, s.env.GetWorkflowResult(&result))
+	return result
+}
+
+func (s *stage) details(t *testing.T) string {
+	t.Helper()
+	value, err := s.env.QueryWorkflow("__temporal_workflow_metadata")
+	require.NoError(t, err)
+	var metadata sdk.WorkflowMetadata
+	require.NoError(t, value.Get(&metadata))
+	return metadata.CurrentDetails
+}
+
+func no(code string) error {
+	return temporal.NewApplicationErrorWithOptions(code, code, temporal.ApplicationErrorOptions{
+		NonRetryable: true, Details: []any{string(fault.Declined)},
+	})
+}
+
+func broken(code string) error {
+	return temporal.NewApplicationErrorWithOptions(code, code, temporal.ApplicationErrorOptions{
+		NonRetryable: true, Details: []any{string(fault.Conflict)},
+	})
+}
+
+// Every way an order can go: what is asked for, in which order, and where it ends.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	down := errors.New("connection refused")
+	for name, c := range map[string]struct {
+		answers map[string][]error
+		asked   string
+		result  workflows.OrderResult
+	}{
+		"completes": {
+			asked:  "inventory.reserve payments.authorize orders.confirm payments.capture orders.complete",
+			result: workflows.OrderResult{State: orders.Completed},
+		},
+		"out of stock is rejected": {
+			answers: map[string][]error{"inventory.reserve": {no("out_of_stock")}},
+			asked:   "inventory.reserve inventory.release orders.reject",
+			result:  workflows.OrderResult{State: orders.Rejected, Reason: "out_of_stock"},
+		},
+		"a declined card is rejected and the stock released": {
+			answers: map[string][]error{"payments.authorize": {no("card_declined")}},
+			asked:   "inventory.reserve payments.authorize payments.void inventory.release orders.reject",
+			result:  workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"},
+		},
+		"called off before the confirmation is cancelled and undone": {
+			answers: map[string][]error{"orders.confirm": {no(orders.CodeCancelRequested)}},
+			asked:   "inventory.reserve payments.authorize orders.confirm payments.void inventory.release orders.cancel",
+			result:  workflows.OrderResult{State: orders.Cancelled, Reason: orders.CodeCancelRequested},
+		},
+		"a capture refused for good is reversed as a whole": {
+			answers: map[string][]error{"payments.capture": {no("capture_refused")}},
+			asked: "inventory.reserve payments.authorize orders.confirm payments.capture " +
+				"payments.refund payments.void inventory.release orders.reverse",
+			result: workflows.OrderResult{State: orders.Reversed, Reason: "capture_refused"},
+		},
+		"failures of a moment are tried again": {
+			answers: map[string][]error{
+				"inventory.reserve": {down, down}, "payments.authorize": {down}, "orders.confirm": {down},
+				"payments.capture": {down, down, down}, "orders.complete": {down},
+			},
+			asked: "inventory.reserve inventory.reserve inventory.reserve payments.authorize payments.authorize " +
+				"orders.confirm orders.confirm payments.capture payments.capture payments.capture payments.capture " +
+				"orders.complete orders.complete",
+			result: workflows.OrderResult{State: orders.Completed},
+		},
+		"failures of a moment while undoing are tried again": {
+			answers: map[string][]error{
+				"payments.authorize": {no("card_declined")}, "payments.void": {down}, "inventory.release": {down, down},
+				"orders.reject": {down},
+			},
+			asked: "inventory.reserve payments.authorize payments.void payments.void " +
+				"inventory.release inventory.release inventory.release orders.reject orders.reject",
+			result: workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, c.answers)
+			require.Equal(t, c.result, s.run(t))
+			require.Equal(t, c.asked, strings.Join(s.asked, " "))
+		})
+	}
+}
+
+// The keys are what services and provider do a step once by: the same in every run and attempt, never the same for two steps.
+func TestKeysComeFromTheWorkflow(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, map[string][]error{"payments.capture": {no("capture_refused")}})
+	s.env.SetStartWorkflowOptions(input.StartOptions())
+	s.run(t)
+	require.Equal(t, map[string]any{
+		"inventory.reserve":  inventory.Reservation{Key: "order-o-1:reserve", OrderID: "o-1", Lines: input.Lines},
+		"inventory.release":  inventory.Release{Key: "order-o-1:release", Undoes: "order-o-1:reserve", OrderID: "o-1"},
+		"payments.authorize": payments.Authorization{Key: "order-o-1:authorize", OrderID: "o-1", AmountMinor: 3000, Currency: "EUR", PaymentMethod: "pm_card_visa"},
+		"payments.void":      payments.Undo{Key: "order-o-1:void", Undoes: "order-o-1:authorize", OrderID: "o-1"},
+		"payments.capture":   payments.Capture{Key: "order-o-1:capture", OrderID: "o-1"},
+		"payments.refund":    payments.Undo{Key: "order-o-1:refund", Undoes: "order-o-1:capture", OrderID: "o-1"},
+		"orders.confirm":     orders.Move{Key: "order-o-1:confirm", OrderID: "o-1"},
+		"orders.reverse":     orders.Move{Key: "order-o-1:reversed", OrderID: "o-1", Reason: "capture_refused"},
+	}, s.inputs)
+}
+
+// Somebody clicks Cancel in the Temporal UI.
+func TestCancellation(t *testing.T) {
+	t.Parallel()
+
+	t.Run("before the pivot it undoes everything", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, map[string][]error{"payments.authorize": {errors.New("provider is out"), errors.New("provider is out")}})
+		s.env.RegisterDelayedCallback(s.env.CancelWorkflow, time.Second+time.Second/2)
+		require.Equal(t, workflows.OrderResult{State: orders.Cancelled, Reason: "cancelled_by_operator"}, s.run(t))
+		require.Equal(t, "payments.void inventory.release orders.cancel", strings.Join(s.asked[len(s.asked)-3:], " "))
+	})
+
+	t.Run("after the pivot it changes nothing", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, map[string][]error{"payments.capture": {errors.New("provider is out"), errors.New("provider is out")}})
+		s.env.RegisterDelayedCallback(s.env.CancelWorkflow, time.Second+time.Second/2)
+		require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
+	})
+
+	t.Run("while confirming, the confirmation is waited for", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, map[string][]error{"orders.confirm": {errors.New("database is out"), errors.New("database is out")}})
+		s.env.RegisterDelayedCallback(s.env.CancelWorkflow, time.Second+time.Second/2)
+		require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
+	})
+}
+
+// What keeps failing is shown to operators, retried all the same, and cleared when it moves again.
+func TestAttention(t *testing.T) {
+	t.Parallel()
+
+	t.Run("a step that fails for minutes is stalled, then parked, then done", func(t *testing.T) {
+		t.Parallel()
+		failures := make([]error, 7) // more than half an hour; the test environment gives up after ten
+		for i := range failures {
+			failures[i] = temporal.NewApplicationErrorWithOptions("provider is out", "", temporal.ApplicationErrorOptions{
+				NextRetryDelay: 5 * time.Minute,
+			})
+		}
+		s := newStage(t, map[string][]error{"payments.authorize": failures})
+		var flags []orders.Flag
+		s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
+			var flag orders.Flag
+			if info.ActivityType.Name == "orders.flag" && args.Get(&flag) == nil {
+				flags = append(flags, flag)
+			}
+		})
+		require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
+		require.Equal(t, []orders.Flag{
+			{OrderID: "o-1", Attention: orders.Stalled, Step: "Authorise payment", Reason: "no_answer"},
+			{OrderID: "o-1", Attention: orders.Parked, Step: "Authorise payment", Reason: "no_answer"},
+			{OrderID: "o-1"},
+		}, flags)
+	})
+
+	t.Run("an undo that is refused is parked, and the others go on", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, map[string][]error{
+			"payments.authorize": {no("card_declined")},
+			"payments.void":      {broken("unknown_intent"), broken("unknown_intent")},
+		})
+		require.Equal(t, workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"}, s.run(t))
+		trace := strings.ReplaceAll(strings.Join(s.asked, " "), "orders.flag ", "")
+		require.Equal(t, "inventory.reserve payments.authorize payments.void inventory.release "+
+			"payments.void payments.void orders.reject", trace)
+		require.Contains(t, s.asked, "orders.flag")
+	})
+}
+
+func TestDetailsTellTheStory(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, map[string][]error{"payments.authorize": {no("card_declined")}})
+	s.run(t)
+	details := s.details(t)
+	require.Contains(t, details, "Order `o-1` over **30.00 EUR** is **rejected** (card_declined).")
+	require.Contains(t, details, "| Reserve stock | done |\n| Authorise payment | refused: card_declined |\n"+
+		"| Void payment | done |\n| Release stock | done |\n| Reject order | done |\n")
+}

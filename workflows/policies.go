@@ -1,0 +1,46 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+)
+
+// How long a step or an undo may keep failing before somebody is told. It goes on being retried all the same.
+const (
+	stepStalls = 2 * time.Minute
+	stepParks  = 30 * time.Minute
+	undoParks  = 10 * time.Minute
+	// The waits between two attempts of something that failed in a way retrying does not mend by itself. They grow, so that a
+	// saga parked for weeks does not outgrow what Temporal keeps of one workflow.
+	parkedPause    = time.Minute
+	maxParkedPause = time.Hour
+)
+
+// startToClose is short because it is also how long it takes to notice that a worker died in an attempt. An attempt that
+// outlives it can still land: that is what step records and tombstones are for.
+const startToClose = 10 * time.Second
+
+// forStep are the options of a forward step: no end to the attempts, because only the business says no.
+func forStep(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: startToClose,
+		Summary:             summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second,
+		},
+	})
+}
+
+// forUndo are the options of a compensation and of the moves after it. There is no limit in number or time: a hold on
+// somebody's money is never abandoned.
+func forUndo(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: startToClose,
+		Summary:             summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute,
+		},
+	})
+}

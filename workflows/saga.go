@@ -1,0 +1,104 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"example.com/orderly/activities"
+	"example.com/orderly/internal/orders"
+)
+
+// saga is one run of the order workflow: what has been done, what would undo it, and what there is to see.
+type saga struct {
+	in        OrderInput
+	workflow  string // the workflow's id, which begins every key
+	confirmed bool
+	undos     []undo
+	story     *story
+	watch     *watch
+}
+
+type undo struct {
+	title string
+	do    func(ctx workflow.Context) error
+}
+
+func newSaga(ctx workflow.Context, in OrderInput) *saga {
+	s := &saga{in: in, workflow: workflow.GetInfo(ctx).WorkflowExecution.ID}
+	s.story = newStory(ctx, in)
+	s.watch = newWatch(ctx, s.tell)
+	return s
+}
+
+// key names a step for ever, whichever run, attempt or worker asks: services and the payment provider do each key once.
+func (s *saga) key(step string) string { return s.workflow + ":" + step }
+
+func (s *saga) undo(title string, do func(ctx workflow.Context) error) {
+	s.undos = append(s.undos, undo{title: title, do: do})
+}
+
+// step runs one forward step until the answer is yes (nil) or no. An error is the business's no, the cancellation of the
+// workflow, or a failure that no retry will mend.
+func (s *saga) step(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
+	entry := s.story.begin(title)
+	attempt := s.watch.begin(ctx, title, stepStalls, stepParks)
+	err := do(forStep(ctx, title))
+	s.watch.end(attempt)
+	s.story.end(entry, err)
+	return err
+}
+
+// insist runs what must succeed, however long it takes: undos, and the moves to an end. It only returns an error when the
+// workflow itself is being torn down.
+func (s *saga) insist(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
+	return s.insistAs(ctx, s.watch.begin(ctx, title, stepStalls, undoParks), do)
+}
+
+func (s *saga) insistAs(ctx workflow.Context, attempt *attempt, do func(ctx workflow.Context) error) error {
+	entry := s.story.begin(attempt.title)
+	defer s.watch.end(attempt)
+	for pause := parkedPause; ; pause = min(2*pause, maxParkedPause) {
+		err := do(forUndo(ctx, attempt.title))
+		if err == nil {
+			s.story.end(entry, nil)
+			return nil
+		}
+		// Attempts have no end of their own: this failure says that trying again will not help until somebody mends something.
+		s.watch.park(attempt, activities.Reason(err))
+		if err := workflow.NewTimerWithOptions(ctx, pause,
+			workflow.TimerOptions{Summary: "Parked: " + attempt.title}).Get(ctx, nil); err != nil {
+			return err
+		}
+	}
+}
+
+// compensate runs the undos in reverse. One that is parked does not hold up the others, but the order does not end before all
+// are done: an order that has ended holds nothing.
+func (s *saga) compensate(ctx workflow.Context) {
+	all := workflow.NewWaitGroup(ctx)
+	for i := len(s.undos) - 1; i >= 0; i-- {
+		done, u := false, s.undos[i]
+		attempt := s.watch.begin(ctx, u.title, stepStalls, undoParks)
+		all.Add(1)
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			defer all.Done()
+			_ = s.insistAs(ctx, attempt, u.do) // an error means that the workflow is being torn down
+			done = true
+		})
+		_ = workflow.Await(ctx, func() bool { return done || attempt.parked() })
+	}
+	all.Wait(ctx)
+}
+
+func (s *saga) finish(state orders.State, reason string) (OrderResult, error) {
+	s.story.finish(state, reason)
+	return OrderResult{State: state, Reason: reason}, nil
+}
+
+// tell lets the orders service, and with it everybody who listens, know what an operator should look at.
+func (s *saga) tell(ctx workflow.Context, n notice) {
+	s.story.attend(n)
+	// Telling is retried like everything else; what is refused for good would only be the order's own absence.
+	_ = activities.Flag(forUndo(ctx, "Tell operators"), orders.Flag{
+		OrderID: s.in.OrderID, Attention: n.attention, Step: n.step, Reason: n.reason,
+	})
+}

@@ -1,0 +1,70 @@
+package workflows
+
+import (
+	"fmt"
+
+	enums "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"example.com/orderly/activities"
+	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/orders"
+)
+
+// OrderWorkflow is the name histories know the saga by.
+const OrderWorkflow = "Order"
+
+// The search attributes of a saga, all of them ids or codes. They are registered with the namespace before they are used.
+var (
+	OrderStatus = temporal.NewSearchAttributeKeyKeyword("OrderStatus")
+	CustomerID  = temporal.NewSearchAttributeKeyKeyword("CustomerId")
+	Parked      = temporal.NewSearchAttributeKeyBool("Parked")
+)
+
+// SearchAttributes are the search attributes by name and Temporal's name of their type.
+func SearchAttributes() map[string]string {
+	return map[string]string{OrderStatus.GetName(): "Keyword", CustomerID.GetName(): "Keyword", Parked.GetName(): "Bool"}
+}
+
+// OrderWorkflowID is the id of an order's saga. One order has one saga, for ever.
+func OrderWorkflowID(orderID string) string { return "order-" + orderID }
+
+// InputFor is what the saga of an order is started with; searchable says that the namespace knows our search attributes.
+func InputFor(o orders.Order, searchable bool) OrderInput {
+	in := OrderInput{
+		OrderID: o.ID, CustomerID: o.CustomerID, TotalMinor: o.Total.Minor, Currency: o.Total.Currency,
+		PaymentMethod: o.PaymentMethod, Searchable: searchable,
+	}
+	for _, line := range o.Lines {
+		in.Lines = append(in.Lines, inventory.Quantity{SKU: line.SKU, Quantity: line.Quantity})
+	}
+	return in
+}
+
+// StartOptions make starting the saga of an order idempotent by the order's id. There is no time-out on the workflow: it ends
+// when the order does.
+func (in OrderInput) StartOptions() client.StartWorkflowOptions {
+	options := client.StartWorkflowOptions{
+		ID:        OrderWorkflowID(in.OrderID),
+		TaskQueue: activities.OrdersQueue,
+		// The defaults would run a second saga for an order whose first one has ended.
+		WorkflowIDReusePolicy:                    enums.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		StaticSummary:                            summary(in),
+	}
+	if in.Searchable {
+		options.TypedSearchAttributes = temporal.NewSearchAttributes(
+			OrderStatus.ValueSet(string(orders.Pending)), CustomerID.ValueSet(in.CustomerID), Parked.ValueSet(false))
+	}
+	return options
+}
+
+func summary(in OrderInput) string {
+	lines := "1 line"
+	if len(in.Lines) != 1 {
+		lines = fmt.Sprintf("%d lines", len(in.Lines))
+	}
+	return fmt.Sprintf("%s, %s", in.total(), lines)
+}

@@ -1,0 +1,11 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+// Register makes the sagas known to a worker of the orders queue.
+func Register(r worker.WorkflowRegistry) {
+	r.RegisterWorkflowWithOptions(Order, workflow.RegisterOptions{Name: OrderWorkflow})
+}
