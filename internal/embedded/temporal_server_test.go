@@ -195,8 +195,9 @@ func TestHalfMadeDatabaseIsMadeAnew(t *testing.T) {
 
 func TestSharedTemporal(t *testing.T) {
 	t.Parallel()
-	addr := testenv.Temporal(t)
-	require.Equal(t, addr, testenv.Temporal(t))
+	attributes := map[string]string{"Parked": "Bool"}
+	addr := testenv.Temporal(t, attributes)
+	require.Equal(t, addr, testenv.Temporal(t, attributes))
 	openWorkflow(t, addr, t.Name(), temporal.NewSearchAttributeKeyBool("Parked").ValueSet(true))
 }
 

@@ -50,15 +50,15 @@ var shared struct {
 }
 
 // Temporal returns host:port of a Temporal server shared by all tests of the binary, started by the first that asks and
-// kept in memory. Tests keep apart by task queue and workflow id. It has the search attributes of SearchAttributes.
-func Temporal(t testing.TB) (hostPort string) {
+// kept in memory, with that one's search attributes (name to type). Tests keep apart by task queue and workflow id.
+func Temporal(t testing.TB, searchAttributes map[string]string) (hostPort string) {
 	t.Helper()
 	cli := TemporalCLI(t)
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.server == nil && shared.err == nil {
 		shared.server, shared.err = embedded.StartTemporal(context.Background(), embedded.TemporalConfig{
-			CLI: cli, NoUI: true, LogLevel: "error", SearchAttributes: SearchAttributes,
+			CLI: cli, NoUI: true, LogLevel: "error", SearchAttributes: searchAttributes,
 		})
 	}
 	if shared.err != nil {
@@ -66,9 +66,6 @@ func Temporal(t testing.TB) (hostPort string) {
 	}
 	return shared.server.Addr()
 }
-
-// SearchAttributes are those of the saga, as `orderly migrate` registers them.
-var SearchAttributes = map[string]string{"OrderStatus": "Keyword", "CustomerId": "Keyword", "Parked": "Bool"}
 
 // Main runs the tests of a package and then stops what they shared. A package whose tests call Temporal has
 //

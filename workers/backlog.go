@@ -1,0 +1,44 @@
+package workers
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/orderly/internal/outbox"
+)
+
+// scrapeTimeout bounds the queries of one scrape, so that a database that hangs does not hang /metrics.
+const scrapeTimeout = 2 * time.Second
+
+var (
+	backlogEvents = prometheus.NewDesc("orderly_outbox_backlog", "Events that wait to be published.", []string{"source"}, nil)
+	backlogAge    = prometheus.NewDesc("orderly_outbox_oldest_seconds",
+		"How long the oldest event has waited to be published.", []string{"source"}, nil)
+)
+
+// backlog asks the outboxes when it is scraped, so the figures are those of the tables even where no relay runs.
+type backlog struct{ boxes []*outbox.Outbox }
+
+func (b backlog) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- backlogEvents
+	descriptions <- backlogAge
+}
+
+func (b backlog) Collect(metrics chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	for _, box := range b.boxes {
+		waiting, oldest, err := box.Backlog(ctx)
+		if err != nil {
+			continue // a missing figure is the truth; readiness says that the database is down
+		}
+		var age float64
+		if waiting > 0 {
+			age = box.Now().Sub(oldest).Seconds()
+		}
+		metrics <- prometheus.MustNewConstMetric(backlogEvents, prometheus.GaugeValue, float64(waiting), box.Source())
+		metrics <- prometheus.MustNewConstMetric(backlogAge, prometheus.GaugeValue, age, box.Source())
+	}
+}

@@ -1,0 +1,74 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/outbox"
+)
+
+// How long what is finished is kept.
+const (
+	// PublishedEvents stay in the outbox this long, to be looked at.
+	PublishedEvents = 3 * 24 * time.Hour
+	// HandledEvents stay in an inbox this long. It must outlast any redelivery: a forgotten event that comes again is applied
+	// again.
+	HandledEvents = 30 * 24 * time.Hour
+	// OrderKeys are remembered this long: a client may repeat a request until then.
+	OrderKeys = 30 * 24 * time.Hour
+
+	pruneEvery = 10 * time.Minute
+	pruneBatch = 1000
+)
+
+// Housekeeping deletes what is finished and older than its window, in small transactions.
+type Housekeeping struct {
+	Boxes   []*outbox.Outbox
+	Inboxes []*listen.Inbox
+	// Keys forgets idempotency keys; nil where there are none.
+	Keys func(ctx context.Context, before time.Time, limit int) (int64, error)
+	// Sessions removes the sessions that have expired and returns how many; nil where there are none.
+	Sessions func(ctx context.Context) (int64, error)
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Run tidies now and every ten minutes until ctx ends. It returns nil: what fails is logged and tried again.
+func (h *Housekeeping) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := h.Tidy(ctx); err != nil && ctx.Err() == nil {
+			h.Log.Warn("housekeeping failed and will try again", "error", err)
+		}
+		sleep(ctx, nil, pruneEvery)
+	}
+	return nil
+}
+
+// Tidy prunes everything once; a database that fails does not keep the others from being tidied.
+func (h *Housekeeping) Tidy(ctx context.Context) error {
+	var failed error
+	now := h.Now()
+	for _, box := range h.Boxes {
+		failed = errors.Join(failed, untilDone(ctx, box.Prune, now.Add(-PublishedEvents)))
+	}
+	for _, inbox := range h.Inboxes {
+		failed = errors.Join(failed, untilDone(ctx, inbox.Prune, now.Add(-HandledEvents)))
+	}
+	return failed
+}
+
+func untilDone(ctx context.Context, prune func(context.Context, time.Time, int) (int64, error), before time.Time) error {
+	for {
+		deleted, err := prune(ctx, before, pruneBatch)
+		if err != nil {
+			return fmt.Errorf("prune what is older than %s: %w", before.Format(time.RFC3339), err)
+		}
+		if deleted < pruneBatch {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,55 @@
+package workers
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/orderly/events/listen"
+)
+
+var (
+	inboxEvents = prometheus.NewDesc("orderly_inbox_events", "Events a listener holds that are not done, by state.",
+		[]string{"listener", "state"}, nil)
+	inboxAttempts = prometheus.NewDesc("orderly_inbox_attempts_total", "Attempts of this process to handle an event, by outcome.",
+		[]string{"listener", "outcome"}, nil)
+	inboxAge = prometheus.NewDesc("orderly_inbox_oldest_seconds", "How long the oldest event that is not done has waited.",
+		[]string{"listener"}, nil)
+)
+
+// Inboxes is a collector that asks the inboxes how their listeners stand when it is scraped.
+type Inboxes struct {
+	Inboxes []*listen.Inbox
+	Now     func() time.Time
+}
+
+// Describe implements prometheus.Collector.
+func (c Inboxes) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- inboxEvents
+	descriptions <- inboxAttempts
+	descriptions <- inboxAge
+}
+
+// Collect implements prometheus.Collector.
+func (c Inboxes) Collect(metrics chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
+	defer cancel()
+	for _, inbox := range c.Inboxes {
+		stats, err := inbox.Stats(ctx)
+		if err != nil {
+			continue // a missing figure is the truth; readiness says that the database is down
+		}
+		for _, s := range stats {
+			var age float64
+			if !s.Oldest.IsZero() {
+				age = c.Now().Sub(s.Oldest).Seconds()
+			}
+			metrics <- prometheus.MustNewConstMetric(inboxEvents, prometheus.GaugeValue, float64(s.Pending), s.Listener, "pending")
+			metrics <- prometheus.MustNewConstMetric(inboxEvents, prometheus.GaugeValue, float64(s.Dead), s.Listener, "dead")
+			metrics <- prometheus.MustNewConstMetric(inboxAttempts, prometheus.CounterValue, float64(s.Done), s.Listener, "done")
+			metrics <- prometheus.MustNewConstMetric(inboxAttempts, prometheus.CounterValue, float64(s.Failed), s.Listener, "failed")
+			metrics <- prometheus.MustNewConstMetric(inboxAge, prometheus.GaugeValue, age, s.Listener)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+// Package workers is what runs for long: the Temporal workers of each role, the relay from outbox to listeners, the sweep that
+// starts what was left, and the housekeeping.
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/outbox"
+)
+
+const (
+	relayBatch = 200
+	relayPoll  = time.Second
+	// publishTimeout bounds one batch on its way. The lease is longer, so that a relay that is merely slow is not taken over.
+	publishTimeout = 10 * time.Second
+	relayLease     = 15 * time.Second
+	// longestRetry is how long an event that cannot be published waits at most before it is tried again.
+	longestRetry = 30 * time.Second
+)
+
+// Transport takes events over from the relay.
+type Transport interface {
+	// Publish returns one element per message: nil when the message is safe with the transport. It gives up when ctx ends.
+	Publish(ctx context.Context, messages []listen.Message) []error
+}
+
+// Relay publishes what the outboxes hold. An event is marked published only after the transport confirmed it, so a crash in
+// between publishes it twice and never loses it. Any number of relays may serve the same outbox.
+type Relay struct {
+	boxes     []*outbox.Outbox
+	transport Transport
+	log       *slog.Logger
+	published *prometheus.CounterVec
+	failed    *prometheus.CounterVec
+}
+
+// NewRelay returns the relay of these outboxes and registers its metrics.
+func NewRelay(boxes []*outbox.Outbox, transport Transport, metrics prometheus.Registerer, log *slog.Logger) (*Relay, error) {
+	r := &Relay{
+		boxes: boxes, transport: transport, log: log,
+		published: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "orderly_outbox_published_total", Help: "Events the transport has confirmed.",
+		}, []string{"source"}),
+		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "orderly_outbox_failed_total", Help: "Attempts to publish an event that were not confirmed.",
+		}, []string{"source"}),
+	}
+	for _, collector := range []prometheus.Collector{r.published, r.failed, backlog{boxes}} {
+		if err := metrics.Register(collector); err != nil {
+			return nil, fmt.Errorf("register the relay's metrics: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// Run publishes until ctx ends; a batch that is on its way then is finished first. It returns nil.
+func (r *Relay) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, box := range r.boxes {
+		all.Go(func() { r.serve(ctx, box) })
+	}
+	all.Wait()
+	return nil
+}
+
+// serve publishes one outbox, each apart from the others: a database that is down stops its own events only.
+func (r *Relay) serve(ctx context.Context, box *outbox.Outbox) {
+	troubles := 0
+	for ctx.Err() == nil {
+		claimed, confirmed, err := r.pass(ctx, box)
+		if ctx.Err() != nil {
+			return
+		}
+		switch {
+		case err != nil || (claimed > 0 && confirmed == 0):
+			if troubles == 0 {
+				r.log.Warn("the relay is not getting through", "source", box.Source(), "error", err)
+			}
+			troubles++
+			sleep(ctx, nil, retryIn(troubles))
+		case claimed == 0:
+			sleep(ctx, box.Woken(), relayPoll)
+		default:
+			if troubles > 0 {
+				r.log.Info("the relay is getting through again", "source", box.Source())
+			}
+			troubles = 0
+		}
+	}
+}
+
+// pass moves one batch. Between the claim and the mark the events are with the transport; the order of the two is what no event
+// is lost by.
+func (r *Relay) pass(ctx context.Context, box *outbox.Outbox) (claimed, confirmed int, err error) {
+	batch, err := box.Claim(ctx, relayBatch, relayLease)
+	if err != nil || len(batch) == 0 {
+		return 0, 0, err
+	}
+	messages := make([]listen.Message, len(batch))
+	for i, event := range batch {
+		messages[i] = listen.Message{ID: event.ID, Type: event.Type, Body: []byte(event.Body)}
+	}
+	// What was claimed is finished although the process is told to stop: else it would wait for its lease to end.
+	onTheWay, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
+	results := r.transport.Publish(onTheWay, messages)
+
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
+	var sent []outbox.Pending
+	var first error
+	for i, event := range batch {
+		if results[i] == nil {
+			sent = append(sent, event)
+			continue
+		}
+		if first == nil {
+			first = fmt.Errorf("publish event %s: %w", event.ID, results[i])
+		}
+		err = errors.Join(err, box.Failed(recording, event, results[i], retryIn(event.Attempts+1)))
+	}
+	err = errors.Join(err, box.MarkPublished(recording, sent))
+	r.published.WithLabelValues(box.Source()).Add(float64(len(sent)))
+	r.failed.WithLabelValues(box.Source()).Add(float64(len(batch) - len(sent)))
+	if len(sent) == 0 {
+		err = errors.Join(first, err)
+	} else if first != nil {
+		r.log.Warn("some events were not published and will be tried again", "source", box.Source(),
+			"count", len(batch)-len(sent), "error", first)
+	}
+	return len(batch), len(sent), err
+}
+
+// retryIn doubles from a second up, with jitter, so that many relays do not come back at the same moment.
+func retryIn(failures int) time.Duration {
+	longest := min(time.Second<<min(failures-1, 10), longestRetry)
+	return longest/2 + rand.N(longest/2)
+}
+
+func sleep(ctx context.Context, woken <-chan struct{}, longest time.Duration) {
+	timer := time.NewTimer(longest)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-woken:
+	case <-timer.C:
+	}
+}

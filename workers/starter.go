@@ -1,0 +1,147 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/workflows"
+)
+
+const (
+	// startTimeout bounds one start. The API waits for it before it answers.
+	startTimeout = 2 * time.Second
+	// restFor is how long nobody tries to start a saga after Temporal did not answer: an outage must not slow down every order.
+	restFor = time.Second
+
+	sweepEvery = time.Second
+	// sweepAge keeps the sweep's hands off orders whose saga is just being started by whoever placed them.
+	sweepAge   = 3 * time.Second
+	sweepBatch = 100
+)
+
+// Starter starts sagas. Temporal may be away, now or from the beginning: orders wait in their database meanwhile.
+type Starter struct {
+	orders    *orders.Service
+	log       *slog.Logger
+	now       func() time.Time
+	temporal  atomic.Pointer[connection]
+	restUntil atomic.Int64
+}
+
+type connection struct {
+	client     client.Client
+	searchable bool
+}
+
+// NewStarter returns a starter that has no Temporal yet.
+func NewStarter(orders *orders.Service, log *slog.Logger, now func() time.Time) *Starter {
+	return &Starter{orders: orders, log: log, now: now}
+}
+
+// KnowsSearchAttributes reports whether the namespace has the attributes, given by name and type. A server that does not say is
+// treated as one that does not have them: using an unknown attribute would make every start fail.
+func KnowsSearchAttributes(ctx context.Context, c client.Client, namespace string, wanted map[string]string) bool {
+	registered, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return false
+	}
+	for name, kind := range wanted {
+		if registered.GetCustomAttributes()[name].String() != kind {
+			return false
+		}
+	}
+	return true
+}
+
+// Connect gives the starter its Temporal client; searchable says that the namespace knows our search attributes.
+func (s *Starter) Connect(c client.Client, searchable bool) {
+	s.temporal.Store(&connection{client: c, searchable: searchable})
+}
+
+// Start starts the order's saga, or finds it started, and records that. Idempotent by the order's id. Unavailable when
+// Temporal does not answer: the sweep tries again.
+func (s *Starter) Start(ctx context.Context, order orders.Order) error {
+	c := s.temporal.Load()
+	if c == nil || s.now().UnixNano() < s.restUntil.Load() {
+		return fault.New(fault.Unavailable, "temporal_unavailable", "Temporal is not there; the saga of order %s starts later", order.ID)
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	in := workflows.InputFor(order, c.searchable)
+	_, err := c.client.ExecuteWorkflow(ctx, in.StartOptions(), workflows.OrderWorkflow, in)
+	if err != nil && !temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+		s.restUntil.Store(s.now().Add(restFor).UnixNano())
+		return fmt.Errorf("start the saga of order %s: %w: %w", order.ID,
+			fault.New(fault.Unavailable, "temporal_unavailable", "Temporal does not answer"), err)
+	}
+	return s.orders.MarkStarted(ctx, order.ID)
+}
+
+// Await returns when the order's saga has ended, or with an error when ctx has or there is nothing to wait on.
+func (s *Starter) Await(ctx context.Context, orderID string) error {
+	c := s.temporal.Load()
+	if c == nil {
+		return fault.New(fault.Unavailable, "temporal_unavailable", "Temporal is not there")
+	}
+	return c.client.GetWorkflow(ctx, workflows.OrderWorkflowID(orderID), "").Get(ctx, nil)
+}
+
+// Ping asks Temporal whether it is there.
+func (s *Starter) Ping(ctx context.Context) error {
+	c := s.temporal.Load()
+	if c == nil {
+		return fault.New(fault.Unavailable, "temporal_unavailable", "Temporal is not there")
+	}
+	_, err := c.client.CheckHealth(ctx, &client.CheckHealthRequest{})
+	return err
+}
+
+// Sweep starts the sagas of orders that nobody saw start: whoever placed them crashed, or Temporal was away. It runs until ctx
+// ends.
+func (s *Starter) Sweep(ctx context.Context) error {
+	for {
+		if err := s.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+			s.log.WarnContext(ctx, "sagas could not be started and are tried again", "error", err)
+		}
+		// Jitter, so that several processes do not sweep the same orders at the same moment.
+		pause := time.NewTimer(sweepEvery + rand.N(sweepEvery/2))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return nil
+		}
+	}
+}
+
+func (s *Starter) sweepOnce(ctx context.Context) error {
+	if s.temporal.Load() == nil {
+		return nil
+	}
+	waiting, err := s.orders.Unstarted(ctx, sweepAge, sweepBatch)
+	if err != nil {
+		return err
+	}
+	for _, order := range waiting {
+		err := s.Start(ctx, order)
+		if fault.CodeOf(err) == "temporal_unavailable" {
+			return err
+		}
+		if err != nil {
+			err = errors.Join(err, ctx.Err())
+			s.log.WarnContext(ctx, "saga could not be started", "order_id", order.ID, "error", err)
+		}
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,133 @@
+package workers_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/testenv"
+	"example.com/orderly/workers"
+	"example.com/orderly/workflows"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// office is the orders service, a starter without Temporal, and a clock.
+type office struct {
+	t       *testing.T
+	orders  *orders.Service
+	starter *workers.Starter
+	elapsed atomic.Int64
+}
+
+func newOffice(t *testing.T) *office {
+	t.Helper()
+	o := &office{t: t}
+	now := func() time.Time { return time.Now().Add(time.Duration(o.elapsed.Load())) }
+	o.orders = orders.New(outbox.New(testenv.SQLite(t, "orders", orders.Migrations()...), "orders", now), nil)
+	require.NoError(t, o.orders.AddProducts(t.Context(), []orders.Product{{SKU: "tea", Name: "Tea", PriceMinor: 1000, Currency: "EUR"}}))
+	o.starter = workers.NewStarter(o.orders, slog.New(slog.DiscardHandler), now)
+	return o
+}
+
+func (o *office) place() orders.Order {
+	o.t.Helper()
+	order, _, err := o.orders.Place(o.t.Context(), orders.Placement{
+		CustomerID: "c-1", IdempotencyKey: uuid.NewString(), PaymentMethod: "pm_card_visa", Lines: []orders.Wanted{{SKU: "tea", Quantity: 1}},
+	})
+	require.NoError(o.t, err)
+	return order
+}
+
+// waiting is how many orders nobody saw start.
+func (o *office) waiting() int {
+	o.t.Helper()
+	unstarted, err := o.orders.Unstarted(o.t.Context(), 0, 100)
+	require.NoError(o.t, err)
+	return len(unstarted)
+}
+
+func dial(t *testing.T) client.Client {
+	t.Helper()
+	c, err := client.Dial(client.Options{
+		HostPort: testenv.Temporal(t, workflows.SearchAttributes()), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestStart(t *testing.T) {
+	t.Parallel()
+
+	t.Run("starts the saga once, however often it is asked", func(t *testing.T) {
+		t.Parallel()
+		o, temporal := newOffice(t), dial(t)
+		require.True(t, workers.KnowsSearchAttributes(t.Context(), temporal, client.DefaultNamespace, workflows.SearchAttributes()))
+		o.starter.Connect(temporal, true)
+		order := o.place()
+		require.NoError(t, o.starter.Start(t.Context(), order))
+		first := o.describe(temporal, order.ID)
+		require.NoError(t, o.starter.Start(t.Context(), order))
+		require.Equal(t, first, o.describe(temporal, order.ID))
+		require.Zero(t, o.waiting())
+
+		require.NoError(t, temporal.TerminateWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), "", "test"))
+		require.NoError(t, o.starter.Start(t.Context(), order))
+		require.Equal(t, first, o.describe(temporal, order.ID), "a second saga was started for an order whose first one has closed")
+	})
+
+	t.Run("is unavailable without Temporal, and the order waits", func(t *testing.T) {
+		t.Parallel()
+		o := newOffice(t)
+		err := o.starter.Start(t.Context(), o.place())
+		require.Equal(t, fault.Unavailable, fault.KindOf(err))
+		require.Equal(t, 1, o.waiting())
+	})
+
+	t.Run("runs without search attributes where the namespace has none", func(t *testing.T) {
+		t.Parallel()
+		temporal := dial(t)
+		require.False(t, workers.KnowsSearchAttributes(t.Context(), temporal, client.DefaultNamespace, map[string]string{"Unheard": "Keyword"}))
+		o := newOffice(t)
+		o.starter.Connect(temporal, false)
+		require.NoError(t, o.starter.Start(t.Context(), o.place()))
+	})
+}
+
+// describe returns the id of the run of the order's saga.
+func (o *office) describe(c client.Client, orderID string) string {
+	o.t.Helper()
+	described, err := c.DescribeWorkflowExecution(o.t.Context(), workflows.OrderWorkflowID(orderID), "")
+	require.NoError(o.t, err)
+	return described.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+}
+
+// Whoever placed an order may have died before its saga was started, and Temporal may come late.
+func TestSweepStartsWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	o, temporal := newOffice(t), dial(t)
+	left := []orders.Order{o.place(), o.place()}
+	ctx, stop := context.WithCancel(t.Context())
+	swept := make(chan error, 1)
+	go func() { swept <- o.starter.Sweep(ctx) }()
+
+	o.elapsed.Store(int64(time.Minute)) // old enough that nobody else is about to start them
+	o.starter.Connect(temporal, true)
+	require.Eventually(t, func() bool { return o.waiting() == 0 }, 30*time.Second, 10*time.Millisecond)
+	for _, order := range left {
+		require.NotEmpty(t, o.describe(temporal, order.ID))
+	}
+	stop()
+	require.NoError(t, <-swept)
+}

@@ -1,0 +1,89 @@
+package workers
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/worker"
+
+	"example.com/orderly/activities"
+)
+
+// stopTimeout lets an activity that runs when the process is told to stop come to its end: longer than any attempt.
+const stopTimeout = 15 * time.Second
+
+// Steps counts what activities come to.
+type Steps struct {
+	seconds *prometheus.HistogramVec
+}
+
+// NewSteps registers the metrics with reg.
+func NewSteps(reg prometheus.Registerer) *Steps {
+	return &Steps{seconds: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "orderly_step_duration_seconds",
+		Help:    "Attempts of saga steps by outcome: yes, no (a business no) or failed (to be tried again).",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"step", "outcome"})}
+}
+
+// New makes a worker that polls one task queue, with the workflows and activities that register adds. It polls once started;
+// stopping it waits for running activities.
+func New(c client.Client, queue string, steps *Steps, log *slog.Logger, register func(r worker.Registry)) worker.Worker {
+	w := worker.New(c, queue, worker.Options{
+		WorkerStopTimeout:           stopTimeout,
+		DisableRegistrationAliasing: true,
+		Interceptors:                []interceptor.WorkerInterceptor{&observer{steps: steps, log: log}},
+	})
+	register(w)
+	return w
+}
+
+// observer measures every activity and logs those that will be tried again.
+type observer struct {
+	interceptor.WorkerInterceptorBase
+	steps *Steps
+	log   *slog.Logger
+}
+
+func (o *observer) InterceptActivity(
+	ctx context.Context, next interceptor.ActivityInboundInterceptor,
+) interceptor.ActivityInboundInterceptor {
+	return &observedActivity{
+		ActivityInboundInterceptorBase: interceptor.ActivityInboundInterceptorBase{Next: next}, observer: o,
+	}
+}
+
+type observedActivity struct {
+	interceptor.ActivityInboundInterceptorBase
+	observer *observer
+}
+
+func (a *observedActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	info, began := activity.GetInfo(ctx), time.Now()
+	result, err := a.Next.ExecuteActivity(ctx, in)
+	outcome := "yes"
+	if err != nil {
+		outcome = "failed"
+		if _, no := activities.Refusal(err); no {
+			outcome = "no"
+		}
+	}
+	a.observer.steps.seconds.WithLabelValues(info.ActivityType.Name, outcome).Observe(time.Since(began).Seconds())
+	attributes := []any{
+		"order_id", strings.TrimPrefix(info.WorkflowExecution.ID, "order-"), "step", info.ActivityType.Name, "attempt", info.Attempt,
+	}
+	switch outcome {
+	case "failed":
+		a.observer.log.WarnContext(ctx, "step failed and is tried again", append(attributes, "error", err)...)
+	default:
+		a.observer.log.DebugContext(ctx, "step decided", append(attributes, "outcome", outcome)...)
+	}
+	return result, err
+}
