@@ -1,0 +1,132 @@
+// Package api is the HTTP door. It knows what a request looks like and which status a failure has; what may be ordered, by whom
+// and at what price is the services' business.
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"example.com/orderly/events"
+	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/notifications"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/users"
+)
+
+func init() {
+	// Gin's mode is a global of the process and nobody else uses gin. In its debug mode it prints to stdout, where `orderly dev`
+	// and `orderly demo --json` speak.
+	gin.SetMode(gin.ReleaseMode)
+}
+
+// Config is what the API needs. Orders, Stock, Users and the four functions are required; the rest works at its zero value.
+type Config struct {
+	Orders *orders.Service
+	Stock  *inventory.Service
+	Users  *users.Cache
+
+	// Timeline is the journal's Events: what was said about an order. Where it fails, an order is shown without.
+	Timeline func(ctx context.Context, orderID string) ([]events.Event, error)
+	// Mails is that of the notifications: the mails about an order. Where it fails, an order is shown without.
+	Mails func(ctx context.Context, orderID string) ([]notifications.Sent, error)
+	// CheckMethod asks the payment provider whether it knows a payment method. A final error (fault.Final) refuses the order. With
+	// any other, or after a second, the order is accepted and its saga finds out.
+	CheckMethod func(ctx context.Context, id string) error
+	// StartSaga starts the saga of an order that was just committed. It may fail: the sweep starts what is left.
+	StartSaga func(ctx context.Context, order orders.Order) error
+	// AwaitEnd returns when the order has ended or ctx has; nil means go and look.
+	AwaitEnd func(ctx context.Context, orderID string) error
+
+	// Ready are the databases this process owns: one that is down makes /readyz a 503.
+	Ready []Check
+	// Degraded are the things it can do without for a while: one that is down is listed, and /readyz stays 200.
+	Degraded []Check
+
+	Registerer prometheus.Registerer
+	Gatherer   prometheus.Gatherer
+	Logger     *slog.Logger
+	Now        func() time.Time
+	// AnswerWithin is the longest a request without Prefer: wait takes; 5 s if zero.
+	AnswerWithin time.Duration
+}
+
+// API is the http.Handler of all routes. Safe for concurrent use.
+type API struct {
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	engine  *gin.Engine
+	metrics metrics
+	// draining ends when the server begins to shut down.
+	draining context.Context
+	drain    context.CancelFunc
+}
+
+// New returns the API. It makes no call.
+func New(cfg Config) *API {
+	if cfg.AnswerWithin == 0 {
+		cfg.AnswerWithin = 5 * time.Second
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Gatherer == nil {
+		cfg.Gatherer = prometheus.DefaultGatherer
+	}
+	a := &API{cfg: cfg, log: cfg.Logger, now: cfg.Now, engine: gin.New(), metrics: newMetrics(cfg.Registerer)}
+	a.draining, a.drain = context.WithCancel(context.Background())
+	a.routes()
+	return a
+}
+
+func (a *API) routes() {
+	// The error only reports addresses that cannot be read, and there are none: no header is believed about who is calling.
+	_ = a.engine.SetTrustedProxies(nil)
+	a.engine.HandleMethodNotAllowed = true
+	a.engine.RedirectTrailingSlash = false
+	a.engine.NoRoute(a.handle(unknownRoute))
+	a.engine.NoMethod(a.handle(methodNotAllowed))
+
+	v1 := a.engine.Group("/v1")
+	v1.POST("/users", a.handle(a.register))
+	v1.POST("/sessions", a.handle(a.login))
+	v1.DELETE("/sessions/current", a.handle(a.signedIn(a.logout)))
+	v1.GET("/users/me", a.handle(a.signedIn(a.me)))
+	v1.GET("/products", a.handle(a.products))
+	v1.POST("/orders", a.handle(a.signedIn(a.placeOrder)))
+	v1.GET("/orders/:id", a.handle(a.signedIn(a.showOrder)))
+
+	metrics := promhttp.HandlerFor(a.cfg.Gatherer, promhttp.HandlerOpts{})
+	a.engine.GET("/healthz", a.handle(healthz))
+	a.engine.GET("/readyz", a.handle(a.readyz))
+	a.engine.GET("/openapi.yaml", a.handle(openapi))
+	a.engine.GET("/metrics", a.handle(func(c *gin.Context) error {
+		metrics.ServeHTTP(c.Writer, c.Request)
+		return nil
+	}))
+}
+
+// Server returns an http.Server for the API with every limit set; callers choose the listener. Its Shutdown first answers the
+// requests that wait for an order's end with the order as it stands.
+func (a *API) Server() *http.Server {
+	server := &http.Server{
+		Handler:           a,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       a.cfg.AnswerWithin,
+		WriteTimeout:      longestWait + 2*a.cfg.AnswerWithin,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	server.RegisterOnShutdown(a.drain)
+	return server
+}

@@ -1,0 +1,169 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+)
+
+const maxBody = 64 << 10
+
+// decode reads the body into the struct that into points to. It is stricter than encoding/json, because about money there must
+// be one reading of what was sent: names are exact and come once, null is no value, numbers are whole.
+func decode(c *gin.Context, into any) error {
+	if err := checkContentType(c.Request.Header); err != nil {
+		return err
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return &refusal{http.StatusRequestEntityTooLarge, "body_too_large", "a body has at most 64 KiB"}
+	}
+	if err != nil {
+		return malformed("the body broke off")
+	}
+	if !utf8.Valid(body) {
+		return malformed("the body is not UTF-8")
+	}
+
+	stream := json.NewDecoder(bytes.NewReader(body))
+	var value json.RawMessage
+	if err := stream.Decode(&value); err != nil {
+		return whereMalformed(body, err)
+	}
+	if rest := bytes.TrimLeft(body[stream.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return &refusal{http.StatusBadRequest, "trailing_data", "something follows the JSON value " + position(body, len(body)-len(rest))}
+	}
+	tokens := json.NewDecoder(bytes.NewReader(value))
+	tokens.UseNumber()
+	if err := checkShape(tokens, reflect.TypeOf(into).Elem(), ""); err != nil {
+		return err
+	}
+	return json.Unmarshal(value, into)
+}
+
+func checkContentType(h http.Header) error {
+	media, params, err := mime.ParseMediaType(h.Get("Content-Type"))
+	charset := params["charset"]
+	if err != nil || media != "application/json" || (charset != "" && !strings.EqualFold(charset, "utf-8")) || h.Get("Content-Encoding") != "" {
+		return &refusal{http.StatusUnsupportedMediaType, "unsupported_media_type", "send the body as Content-Type: application/json, uncompressed"}
+	}
+	return nil
+}
+
+// checkShape reads one value of well-formed JSON and compares it with t, which is made of structs, slices, strings and int64s.
+// Errors name the place as a JSON Pointer and never quote a value: it may be a secret.
+func checkShape(tokens *json.Decoder, t reflect.Type, at string) error {
+	token, err := tokens.Token()
+	if err != nil {
+		return err
+	}
+	switch v := token.(type) {
+	case json.Delim:
+		if v == '{' && t.Kind() == reflect.Struct {
+			return checkObject(tokens, t, at)
+		}
+		if v == '[' && t.Kind() == reflect.Slice {
+			for i := 0; tokens.More(); i++ {
+				if err := checkShape(tokens, t.Elem(), at+"/"+strconv.Itoa(i)); err != nil {
+					return err
+				}
+			}
+			_, err = tokens.Token()
+			return err
+		}
+	case string:
+		if strings.ContainsRune(v, 0) {
+			return malformed("a string holds the character NUL, " + place(at))
+		}
+		if t.Kind() == reflect.String {
+			return nil
+		}
+	case json.Number:
+		if _, err := strconv.ParseInt(v.String(), 10, 64); err == nil && t.Kind() == reflect.Int64 {
+			return nil
+		}
+	}
+	return &refusal{http.StatusBadRequest, "wrong_type", fmt.Sprintf("%s is expected %s", expected[t.Kind()], place(at))}
+}
+
+var expected = map[reflect.Kind]string{
+	reflect.Struct: "an object", reflect.Slice: "an array", reflect.String: "a string", reflect.Int64: "a whole number of at most 64 bits",
+}
+
+func checkObject(tokens *json.Decoder, t reflect.Type, at string) error {
+	fields := make(map[string]reflect.Type, t.NumField())
+	for i := range t.NumField() {
+		fields[t.Field(i).Tag.Get("json")] = t.Field(i).Type
+	}
+	seen := map[string]bool{}
+	for tokens.More() {
+		token, err := tokens.Token()
+		if err != nil {
+			return err
+		}
+		name, _ := token.(string)
+		field, known := fields[name]
+		if !known {
+			return &refusal{http.StatusBadRequest, "unknown_field", "there is no field " + shown(name) + " " + place(at)}
+		}
+		if seen[name] {
+			return &refusal{http.StatusBadRequest, "duplicate_field", "the field " + shown(name) + " comes twice " + place(at)}
+		}
+		seen[name] = true
+		if err := checkShape(tokens, field, at+"/"+name); err != nil {
+			return err
+		}
+	}
+	_, err := tokens.Token()
+	return err
+}
+
+// manyDigits is what every card number is, and next to nothing else: 13 digits or more, with or without separators.
+var manyDigits = regexp.MustCompile(`[0-9](?:[-_ ]?[0-9]){12,}`)
+
+// shown is a name fit to be sent back.
+func shown(name string) string {
+	if len(name) > 64 || manyDigits.MatchString(name) {
+		return "of that name"
+	}
+	return strconv.Quote(name)
+}
+
+func place(pointer string) string {
+	if pointer == "" {
+		return "at the top of the body"
+	}
+	return "at " + pointer
+}
+
+func malformed(detail string) error {
+	return &refusal{http.StatusBadRequest, "malformed_json", detail}
+}
+
+func whereMalformed(body []byte, err error) error {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return malformed("the body is not JSON " + position(body, int(syntax.Offset)-1))
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return malformed("the body is empty")
+	}
+	return malformed("the JSON breaks off " + position(body, len(body)))
+}
+
+func position(body []byte, offset int) string {
+	before := body[:min(max(offset, 0), len(body))]
+	line := bytes.Count(before, []byte("\n")) + 1
+	column := utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+	return fmt.Sprintf("at line %d, column %d", line, column)
+}

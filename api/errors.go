@@ -1,0 +1,122 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/orderly/internal/fault"
+)
+
+// statuses is the one table from a service's failure to a status. Nothing else here looks at kinds.
+var statuses = map[fault.Kind]int{
+	fault.Invalid:         http.StatusUnprocessableEntity,
+	fault.Unauthenticated: http.StatusUnauthorized,
+	fault.NotFound:        http.StatusNotFound,
+	fault.Conflict:        http.StatusConflict,
+	fault.Declined:        http.StatusConflict,
+	fault.Unavailable:     http.StatusServiceUnavailable,
+	fault.Internal:        http.StatusInternalServerError,
+}
+
+// refusal is a failure that only this edge knows: the request never reached a service.
+type refusal struct {
+	status int
+	code   string
+	detail string
+}
+
+func (r *refusal) Error() string { return r.detail }
+
+var errTooLate = fault.New(fault.Unavailable, "deadline_exceeded", "the answer did not come in time; try again")
+
+// failure is what a client is told.
+type failure struct {
+	status     int
+	code       string
+	detail     string
+	retryAfter time.Duration
+}
+
+func failureOf(ctx context.Context, err error) failure {
+	if r, ok := errors.AsType[*refusal](err); ok {
+		return failure{status: r.status, code: r.code, detail: r.detail}
+	}
+	f, ok := fault.As(err)
+	if !ok && ctx.Err() != nil {
+		// Whatever a driver calls it, it was interrupted and is no defect.
+		f = errTooLate
+	}
+	if f == nil || f.Kind == fault.Internal {
+		return failure{
+			status: http.StatusInternalServerError, code: "internal",
+			detail: "something went wrong on our side; the request id helps us find it",
+		}
+	}
+	return failure{status: statuses[f.Kind], code: f.Code, detail: f.Message, retryAfter: f.RetryAfter}
+}
+
+// problemBase is where each code is identified as a problem type.
+const problemBase = "https://orderly.example.com/problems/"
+
+// problem is a problem document of RFC 9457. Programs act on Code.
+type problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	Instance  string `json:"instance"`
+	Code      string `json:"code"`
+	RequestID string `json:"request_id"`
+}
+
+// refuse writes the problem document; cause is for the log alone.
+func (x *exchange) refuse(w http.ResponseWriter, f failure, cause error) {
+	x.mu.Lock()
+	x.code, x.err = f.code, cause
+	x.mu.Unlock()
+
+	h := w.Header()
+	if f.status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	if f.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(f.retryAfter.Seconds())))))
+	}
+	title := strings.ReplaceAll(f.code, "_", " ")
+	writeJSON(w, f.status, "application/problem+json", problem{
+		Type: problemBase + f.code, Title: strings.ToUpper(title[:1]) + title[1:], Status: f.status, Detail: f.detail,
+		Instance: x.path, Code: f.code, RequestID: x.requestID,
+	})
+}
+
+func unknownRoute(*gin.Context) error {
+	return &refusal{http.StatusNotFound, "route_not_found", "there is nothing at this address; /openapi.yaml lists what there is"}
+}
+
+// methodNotAllowed relies on gin for the Allow header.
+func methodNotAllowed(*gin.Context) error {
+	return &refusal{http.StatusMethodNotAllowed, "method_not_allowed", "this address has other methods; see Allow"}
+}
+
+func answerJSON(c *gin.Context, status int, body any) error {
+	writeJSON(c.Writer, status, "application/json", body)
+	return nil
+}
+
+func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // plain structs of ours; the edge makes it a 500
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(append(encoded, '\n'))
+}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/users"
+)
+
+// login is who is asking.
+type login struct {
+	userID string
+	token  string
+}
+
+// signedIn lets only requests with a valid session pass.
+func (a *API) signedIn(h func(c *gin.Context, who login) error) func(c *gin.Context) error {
+	return func(c *gin.Context) error {
+		scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return fault.New(fault.Unauthenticated, "no_session", "send Authorization: Bearer with the token of a session")
+		}
+		token = strings.TrimSpace(token)
+		session, err := a.cfg.Users.Authenticate(c.Request.Context(), token)
+		if err != nil {
+			return err
+		}
+		return h(c, login{userID: session.UserID, token: token})
+	}
+}
+
+type userBody struct {
+	ID        string    `json:"id"`
+	Email     string    `json:"email"`
+	Name      string    `json:"name"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+func userOf(p users.Profile) userBody {
+	return userBody{ID: p.ID, Email: p.Email, Name: p.Name, CreatedAt: p.CreatedAt}
+}
+
+func (a *API) register(c *gin.Context) error {
+	var body struct {
+		Email    string `json:"email"`
+		Name     string `json:"name"`
+		Password string `json:"password"`
+	}
+	if err := decode(c, &body); err != nil {
+		return err
+	}
+	profile, err := a.cfg.Users.Register(c.Request.Context(), users.Registration(body))
+	if err != nil {
+		return err
+	}
+	c.Header("Location", "/v1/users/me")
+	return answerJSON(c, http.StatusCreated, userOf(profile))
+}
+
+func (a *API) me(c *gin.Context, who login) error {
+	profile, err := a.cfg.Users.Profile(c.Request.Context(), who.userID)
+	if err != nil {
+		return err
+	}
+	return answerJSON(c, http.StatusOK, userOf(profile))
+}
+
+func (a *API) login(c *gin.Context) error {
+	var body struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}
+	if err := decode(c, &body); err != nil {
+		return err
+	}
+	token, session, err := a.cfg.Users.Login(c.Request.Context(), body.Email, body.Password)
+	if err != nil {
+		return err
+	}
+	return answerJSON(c, http.StatusCreated, struct {
+		Token     string    `json:"token"`
+		ExpiresAt time.Time `json:"expires_at"`
+	}{token, session.ExpiresAt})
+}
+
+func (a *API) logout(c *gin.Context, who login) error {
+	if err := a.cfg.Users.Logout(c.Request.Context(), who.token); err != nil {
+		return err
+	}
+	c.Status(http.StatusNoContent)
+	return nil
+}
