@@ -1,0 +1,142 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+)
+
+// config is what the environment and the flags say. A URL that is set replaces the embedded part it names, and nothing else.
+type config struct {
+	DatabaseURL     string `env:"DATABASE_URL"`
+	RedisURL        string `env:"REDIS_URL"`
+	RabbitMQURL     string `env:"RABBITMQ_URL"`
+	SMTPURL         string `env:"SMTP_URL"`
+	TemporalAddress string `env:"TEMPORAL_ADDRESS"`
+	StripeAPIKey    string `env:"STRIPE_API_KEY"`
+	StripeAPIURL    string `env:"STRIPE_API_URL"`
+
+	Data           string `env:"ORDERLY_DATA" envDefault:".orderly"`
+	APIAddr        string `env:"ORDERLY_API_ADDR" envDefault:"127.0.0.1:8080"`
+	SandboxAddr    string `env:"ORDERLY_SANDBOX_ADDR" envDefault:"127.0.0.1:8090"`
+	TemporalPort   string `env:"ORDERLY_TEMPORAL_PORT" envDefault:"7233"`
+	TemporalUIPort string `env:"ORDERLY_TEMPORAL_UI_PORT" envDefault:"8233"`
+	MailFrom       string `env:"ORDERLY_MAIL_FROM" envDefault:"Orderly <shop@orderly.example>"`
+	LogFormat      string `env:"ORDERLY_LOG_FORMAT" envDefault:"text"`
+	LogLevel       string `env:"ORDERLY_LOG_LEVEL" envDefault:"info"`
+}
+
+// sandboxKey is what our gateway shows a sandbox. A sandbox takes any test key and moves no money.
+const sandboxKey = "sk_test_orderly"
+
+func configFromEnvironment() (config, error) {
+	cfg, err := env.ParseAs[config]()
+	if err != nil {
+		return cfg, err
+	}
+	return cfg, nil
+}
+
+// check says which setting is malformed and how it should look. Values are only quoted where they can't hold a password.
+func (c config) check() error {
+	for _, u := range []struct{ name, value, schemes string }{
+		{"DATABASE_URL", c.DatabaseURL, "postgres postgresql"},
+		{"REDIS_URL", c.RedisURL, "redis rediss unix"},
+		{"RABBITMQ_URL", c.RabbitMQURL, "amqp amqps"},
+		{"SMTP_URL", c.SMTPURL, "smtp smtps"},
+		{"STRIPE_API_URL", c.StripeAPIURL, "http https"},
+	} {
+		if u.value == "" {
+			continue
+		}
+		if parsed, err := url.Parse(u.value); err != nil || !contains(u.schemes, parsed.Scheme) {
+			return fmt.Errorf("%s is malformed: it must be a URL that starts with %s://", u.name,
+				strings.ReplaceAll(u.schemes, " ", ":// or "))
+		}
+	}
+	if c.RabbitMQURL != "" {
+		return fmt.Errorf("RABBITMQ_URL is set, but this version delivers events in-process only: unset it")
+	}
+	for _, a := range []struct{ name, value string }{
+		{"ORDERLY_API_ADDR", c.APIAddr}, {"ORDERLY_SANDBOX_ADDR", c.SandboxAddr}, {"TEMPORAL_ADDRESS", c.TemporalAddress},
+	} {
+		if a.value == "" && a.name == "TEMPORAL_ADDRESS" {
+			continue
+		}
+		if _, port, err := net.SplitHostPort(a.value); err != nil || !isPort(port) {
+			return fmt.Errorf("%s is malformed: %q is not host:port", a.name, a.value)
+		}
+	}
+	for _, p := range []struct{ name, value string }{
+		{"ORDERLY_TEMPORAL_PORT", c.TemporalPort}, {"ORDERLY_TEMPORAL_UI_PORT", c.TemporalUIPort},
+	} {
+		if !isPort(p.value) {
+			return fmt.Errorf("%s is malformed: %q is not a port (0 chooses a free one)", p.name, p.value)
+		}
+	}
+	if !contains("text json", c.LogFormat) {
+		return fmt.Errorf("ORDERLY_LOG_FORMAT is malformed: %q is neither text nor json", c.LogFormat)
+	}
+	if _, err := c.level(); err != nil {
+		return fmt.Errorf("ORDERLY_LOG_LEVEL is malformed: %q is none of debug, info, warn, error", c.LogLevel)
+	}
+	if c.Data == "" {
+		return fmt.Errorf("ORDERLY_DATA is empty: name a folder")
+	}
+	return nil
+}
+
+func (c config) level() (slog.Level, error) {
+	var level slog.Level
+	return level, level.UnmarshalText([]byte(c.LogLevel))
+}
+
+func (c config) logger(to io.Writer) *slog.Logger {
+	level, _ := c.level() // checked before
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(to, options))
+	}
+	return slog.New(slog.NewTextHandler(to, options))
+}
+
+// databaseURL is where a service's database is: a file of the data folder, or a database of the PostgreSQL server whose name
+// begins like the one in DATABASE_URL. <SERVICE>_DATABASE_URL overrides both.
+func (c config) databaseURL(service string) (string, error) {
+	variable := strings.ToUpper(service) + "_DATABASE_URL"
+	if own := os.Getenv(variable); own != "" {
+		if parsed, err := url.Parse(own); err != nil || !contains("postgres postgresql sqlite", parsed.Scheme) {
+			return "", fmt.Errorf("%s is malformed: it must be a URL that starts with postgres:// or sqlite:", variable)
+		}
+		return own, nil
+	}
+	if c.DatabaseURL == "" {
+		return "sqlite:" + c.Data + "/" + service + ".db", nil
+	}
+	at, err := url.Parse(c.DatabaseURL)
+	if err != nil {
+		return "", err
+	}
+	at.Path += "_" + service
+	return at.String(), nil
+}
+
+func isPort(text string) bool {
+	port, err := net.LookupPort("tcp", text)
+	return err == nil && port >= 0 && fmt.Sprint(port) == text
+}
+
+func contains(words, word string) bool {
+	for _, w := range strings.Fields(words) {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}

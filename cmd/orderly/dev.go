@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"example.com/orderly/internal/embedded"
+)
+
+const (
+	demoEmail = "demo@example.com"
+	demoSKU   = "MUG-BLUE"
+)
+
+func devCommand() *cobra.Command {
+	var data string
+	command := &cobra.Command{
+		Use:   "dev",
+		Short: "Run the whole system in this process, with nothing else installed",
+		Long: "Run the whole system in this process. Each of DATABASE_URL, REDIS_URL, SMTP_URL, TEMPORAL_ADDRESS and\n" +
+			"STRIPE_API_KEY that is set replaces the part that is embedded otherwise.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := configFromEnvironment()
+			if err != nil {
+				return err
+			}
+			if data != "" {
+				cfg.Data = data
+			}
+			if err := cfg.check(); err != nil {
+				return err
+			}
+			say := func(line string) { _, _ = fmt.Fprintln(cmd.OutOrStdout(), line) }
+			s, err := openStack(cmd.Context(), cfg, cfg.logger(cmd.ErrOrStderr()), say)
+			if err != nil {
+				return err
+			}
+			say("API          http://" + s.apiAddr + "  (orders are accepted from now on, and wait for Temporal)")
+			greet, stopGreeting := context.WithCancel(cmd.Context())
+			greeted := make(chan error, 1)
+			go func() { greeted <- s.greet(greet) }()
+			err = s.run(cmd.Context())
+			stopGreeting()
+			if greeting := <-greeted; err == nil {
+				err = greeting
+			}
+			return err
+		},
+	}
+	command.Flags().StringVar(&data, "data", "", "the folder everything is kept in (default: ORDERLY_DATA, or .orderly)")
+	return command
+}
+
+// greet says where everything is, once everything is there, with a line that places an order as it stands.
+func (s *stack) greet(ctx context.Context) error {
+	select {
+	case <-s.ready:
+	case <-ctx.Done():
+		return nil
+	}
+	if s.temporalUI != "" {
+		s.say("Temporal UI  " + s.temporalUI)
+	}
+	if s.sandbox != nil {
+		s.say("Sandbox      http://" + s.sandboxAddr + "/book  (payment methods: /payment_methods)")
+	}
+	if bound, ok := s.apiListener.Addr().(*net.TCPAddr); !ok || !bound.IP.IsLoopback() {
+		s.say("Ready. No demo customer: the API listens on more than this machine.")
+		return nil
+	}
+	customer, err := s.users.EnsureCustomer(ctx, demoEmail, "Demo Customer")
+	if err != nil {
+		return fmt.Errorf("make the demo customer: %w", err)
+	}
+	token, _, err := s.users.IssueSession(ctx, customer.ID)
+	if err != nil {
+		return fmt.Errorf("sign in the demo customer: %w", err)
+	}
+	s.say("Ready. Place an order:\n")
+	s.say(fmt.Sprintf(`curl -sS http://%s/v1/orders -H 'Authorization: Bearer %s' -H 'Idempotency-Key: "%s"' `+
+		`-H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{"lines":[{"sku":"%s","quantity":1}],"payment_method":"pm_card_visa"}'`,
+		s.apiAddr, token, uuid.NewString(), demoSKU))
+	s.say("")
+	return nil
+}
+
+func temporalCommand() *cobra.Command {
+	get := &cobra.Command{
+		Use:   "get",
+		Short: "Find the Temporal CLI, or fetch it beforehand; prints its path",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, err := embedded.TemporalCLI(cmd.Context(), embedded.CLIOptions{
+				Say: func(line string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), line) },
+			})
+			if err == nil {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), path)
+			}
+			return err
+		},
+	}
+	command := &cobra.Command{Use: "temporal", Short: "The Temporal server that dev runs"}
+	command.AddCommand(get)
+	return command
+}

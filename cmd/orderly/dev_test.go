@@ -1,0 +1,101 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What dev prints is what a newcomer does first: the addresses answer, and the line places an order as it stands.
+func TestGreeting(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("not run: install curl")
+	}
+	w := newWorld(t)
+	p := w.start()
+	var line string
+	eventually(t, 10*time.Second, "no curl line was printed", func() bool {
+		for printed := range strings.Lines(p.printed()) {
+			if strings.HasPrefix(printed, "curl ") {
+				line = printed
+			}
+		}
+		return line != ""
+	})
+	out, err := exec.Command("sh", "-c", line).CombinedOutput()
+	require.NoError(t, err, string(out))
+	var order shopOrder
+	require.NoError(t, json.Unmarshal(out, &order), string(out))
+	require.Equal(t, "completed", order.State)
+
+	for _, url := range []string{"http://" + w.api + "/readyz", "http://" + w.book + "/book", "http://" + w.setting("ORDERLY_TEMPORAL_UI_PORT")} {
+		require.Contains(t, p.printed(), strings.TrimSuffix(strings.TrimSuffix(url, "/readyz"), "/book"))
+		response, err := http.Get(url)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode, url)
+	}
+}
+
+// The demo on a running stack, as a program reads it; and what /metrics says afterwards.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.start()
+	d := w.launch("demo", "--json", "--url", "http://"+w.api, "--sandbox-url", "http://"+w.book)
+	d.wait(2 * time.Minute)
+	require.Equal(t, 0, d.cmd.ProcessState.ExitCode(), d.printed())
+	var outcomes []outcome
+	for line := range strings.Lines(d.printed()) {
+		if strings.HasPrefix(line, "{") {
+			var o outcome
+			require.NoError(t, json.Unmarshal([]byte(line), &o))
+			outcomes = append(outcomes, o)
+		}
+	}
+	require.Len(t, outcomes, len(scenarios))
+	for i, s := range scenarios {
+		require.Empty(t, s.differences(outcomes[i]))
+	}
+
+	response, err := http.Get("http://" + w.api + "/metrics")
+	require.NoError(t, err)
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	for _, metric := range []string{
+		`orderly_orders_ended_total{reason="",state="completed"} 4`,
+		`orderly_orders_ended_total{reason="out_of_stock",state="rejected"} 1`,
+		`orderly_step_duration_seconds_count{outcome="no",step="payments.authorize"} 1`,
+		`orderly_step_duration_seconds_count{outcome="yes",step="payments.capture"} 4`,
+		`orderly_outbox_backlog{source="orders"} 0`,
+		`orderly_outbox_oldest_seconds{source="payments"} 0`,
+		`orderly_inbox_events{listener="notifications",state="dead"} 0`,
+		`orderly_inbox_events{listener="journal",state="pending"} 0`,
+		`orderly_cache_requests_total{cache="profile",result="hit"}`,
+		`orderly_cache_requests_total{cache="session",result="hit"}`,
+		`orderly_http_requests_total{`,
+	} {
+		require.Contains(t, string(body), metric)
+	}
+}
+
+// ^C in a terminal reaches go run and the program at the same time.
+func TestInterruptUnderGoRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.binary = "go"
+	p := w.launchIn(".", "run", ".", "dev", "--data", w.data)
+	p.awaitReady()
+	require.NoError(t, syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT))
+	p.wait(time.Minute)
+	eventually(t, 30*time.Second, "processes are left behind", func() bool { return len(w.processes()) == 0 })
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// patience is how long one scenario may take, from placing the order to the last event and mail.
+const patience = 60 * time.Second
+
+// scenario is an order that shows one thing, and everything that must be true afterwards.
+type scenario struct {
+	name   string
+	lines  []shopLine
+	method string
+
+	state   string
+	reason  string
+	charged int64
+	taken   int64 // pieces of the first line's SKU that are gone
+	events  []string
+}
+
+var completedEvents = []string{
+	"order.created.v1", "inventory.reserved.v1", "payment.authorized.v1", "order.confirmed.v1", "payment.captured.v1", "order.completed.v1",
+}
+
+var scenarios = []scenario{
+	{
+		name: "completes", lines: []shopLine{{"LAMP-DESK", 1}}, method: "pm_card_visa",
+		state: "completed", charged: 4550, taken: 1, events: completedEvents,
+	},
+	{
+		name: "card declined", lines: []shopLine{{"LAMP-DESK", 1}}, method: "pm_card_chargeDeclinedInsufficientFunds",
+		state: "rejected", reason: "insufficient_funds",
+		events: []string{"order.created.v1", "inventory.reserved.v1", "payment.declined.v1", "inventory.released.v1", "order.rejected.v1"},
+	},
+	{
+		name: "authorised, answer lost", lines: []shopLine{{"MUG-BLUE", 1}}, method: "pm_sandbox_confirm_answer_lost",
+		state: "completed", charged: 1000, taken: 1, events: completedEvents,
+	},
+	{
+		name: "captured, answer lost", lines: []shopLine{{"MUG-BLUE", 1}}, method: "pm_sandbox_capture_answer_lost",
+		state: "completed", charged: 1000, taken: 1, events: completedEvents,
+	},
+	{
+		name: "out of stock", lines: []shopLine{{"VINYL-FIRST", 1}}, method: "pm_card_visa",
+		state: "rejected", reason: "out_of_stock",
+		events: []string{"order.created.v1", "inventory.rejected.v1", "order.rejected.v1"},
+	},
+	{
+		name: "three lines of 10.00", lines: []shopLine{{"MUG-BLUE", 1}, {"CAP-RED", 1}, {"TOTE-LINEN", 1}}, method: "pm_card_visa",
+		state: "completed", charged: 3000, taken: 1, events: completedEvents,
+	},
+}
+
+// outcome is what became of a scenario. Its JSON form is what demo --json prints.
+type outcome struct {
+	Scenario     string   `json:"scenario"`
+	OrderID      string   `json:"order_id"`
+	State        string   `json:"state"`
+	Reason       string   `json:"reason"`
+	ChargedMinor int64    `json:"charged_minor"`
+	StockBefore  int64    `json:"stock_before"`
+	StockAfter   int64    `json:"stock_after"`
+	Events       []string `json:"events"`
+	Mails        int      `json:"mails"`
+
+	currency string
+	wrong    []string
+}
+
+// play places the scenario's order and follows it until everything that must come has come, or patience ends. tell is called
+// with each event as it shows up.
+func (s scenario) play(ctx context.Context, shop *shop, tell func(event string, at time.Time)) (outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	before, err := shop.available(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	order, err := shop.place(ctx, uuid.NewString(), s.lines, s.method)
+	if err != nil {
+		return outcome{}, fmt.Errorf("place the order %q: %w", s.name, err)
+	}
+	order = s.follow(ctx, shop, order, tell)
+
+	// What was seen counts, also when patience ended: the report says what is missing.
+	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	after, err := shop.available(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	sku := s.lines[0].SKU
+	o := outcome{
+		Scenario: s.name, OrderID: order.ID, State: order.State, Reason: order.Reason, currency: order.Currency,
+		StockBefore: before[sku], StockAfter: after[sku], Events: typesOf(order), Mails: len(order.Mails),
+	}
+	charges, err := shop.book(ctx, order.ID)
+	if err != nil {
+		return outcome{}, err
+	}
+	authorisations := 0
+	for _, c := range charges {
+		o.ChargedMinor += c.CapturedMinor - c.RefundedMinor
+		authorisations += c.Charges
+		if c.AuthorizedMinor != 0 {
+			o.wrong = append(o.wrong, fmt.Sprintf("%d are still held at the provider", c.AuthorizedMinor))
+		}
+	}
+	if authorisations > 1 {
+		o.wrong = append(o.wrong, fmt.Sprintf("the card was authorised %d times", authorisations))
+	}
+	o.wrong = append(o.wrong, s.differences(o)...)
+	return o, nil
+}
+
+// follow polls the order until its end, its events and its mail are there, or ctx ends.
+func (s scenario) follow(ctx context.Context, shop *shop, order shopOrder, tell func(event string, at time.Time)) shopOrder {
+	told := 0
+	poll := time.NewTicker(50 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		if seen, err := shop.order(ctx, order.ID); err == nil {
+			order = seen
+		}
+		for ; told < len(order.Timeline); told++ {
+			tell(order.Timeline[told].Type, order.Timeline[told].Time)
+		}
+		if order.ended() && len(order.Timeline) >= len(s.events) && len(order.Mails) > 0 {
+			return order
+		}
+		select {
+		case <-poll.C:
+		case <-ctx.Done():
+			return order
+		}
+	}
+}
+
+func (s scenario) differences(o outcome) []string {
+	var wrong []string
+	differs := func(what string, want, got any) {
+		if fmt.Sprint(want) != fmt.Sprint(got) {
+			wrong = append(wrong, fmt.Sprintf("%s is %v and should be %v", what, got, want))
+		}
+	}
+	differs("the state", s.state, o.State)
+	differs("the reason", s.reason, o.Reason)
+	differs("the amount charged", s.charged, o.ChargedMinor)
+	differs("the stock afterwards", o.StockBefore-s.taken, o.StockAfter)
+	differs("the number of mails", 1, o.Mails)
+	if !slices.Equal(s.events, o.Events) {
+		differs("the list of events", strings.Join(s.events, " "), strings.Join(o.Events, " "))
+	}
+	return wrong
+}
+
+func typesOf(o shopOrder) []string {
+	types := make([]string, len(o.Timeline))
+	for i, e := range o.Timeline {
+		types[i] = e.Type
+	}
+	return types
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"example.com/orderly/api"
+	"example.com/orderly/events/listen"
+	"example.com/orderly/events/local"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/journal"
+	"example.com/orderly/internal/notifications"
+	"example.com/orderly/workers"
+)
+
+// openListeners opens the services that only listen, each with an inbox in its own database. A new listener of ours is wired
+// here; one that lives elsewhere is not known here at all.
+func (s *stack) openListeners(ctx context.Context) error {
+	db, err := s.database(ctx, "notifications", notifications.Migrations())
+	if err != nil {
+		return err
+	}
+	if s.notifications, err = s.newNotifications(db); err != nil {
+		return err
+	}
+	if err := s.listener(ctx, db, s.notifications.Listener()); err != nil {
+		return err
+	}
+
+	if db, err = s.database(ctx, "journal", journal.Migrations()); err != nil {
+		return err
+	}
+	s.journal = journal.New(db)
+	if err := s.listener(ctx, db, s.journal.Listener()); err != nil {
+		return err
+	}
+
+	transport, err := local.New(s.inboxes...)
+	if err != nil {
+		return err
+	}
+	s.registry.MustRegister(workers.Inboxes{Inboxes: s.inboxes, Now: s.now})
+	s.relay, err = workers.NewRelay(s.outboxes, transport, s.registry, s.log)
+	return err
+}
+
+func (s *stack) listener(ctx context.Context, db *database.DB, listener listen.Listener) error {
+	inbox, err := listen.Open(ctx, db.Pool(), string(db.Engine()), []listen.Listener{listener}, listen.Options{Now: s.now, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.inboxes = append(s.inboxes, inbox)
+	return inbox.Migrate(ctx)
+}
+
+// newNotifications wires the mailer: addresses come from the users service through its cache, not from events.
+func (s *stack) newNotifications(db *database.DB) (*notifications.Service, error) {
+	addresses := func(ctx context.Context, customerID string) (notifications.Address, error) {
+		profile, err := s.users.Profile(ctx, customerID)
+		return notifications.Address{Email: profile.Email, Name: profile.Name}, err
+	}
+	var sender notifications.Sender
+	var err error
+	if s.cfg.SMTPURL != "" {
+		sender, err = notifications.SMTP(s.cfg.SMTPURL, s.cfg.MailFrom)
+	} else {
+		sender, err = notifications.Folder(filepath.Join(s.cfg.Data, "mails"), s.cfg.MailFrom)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("SMTP_URL or ORDERLY_MAIL_FROM: %w", err)
+	}
+	return notifications.New(db, addresses, sender, s.now, s.log), nil
+}
+
+func (s *stack) api() *api.API {
+	cfg := api.Config{
+		Orders: s.orders, Stock: s.inventory, Users: s.users,
+		Timeline:    s.journal.Events,
+		CheckMethod: s.payments.CheckMethod,
+		StartSaga:   s.starter.Start,
+		AwaitEnd:    s.starter.Await,
+		Mails:       s.notifications.Mails,
+		Registerer:  s.registry, Gatherer: s.registry, Logger: s.log, Now: s.now,
+	}
+	// The API's own data: without it there is nothing to answer. Everything else can be away for a while.
+	own := map[string]bool{"orders": true, "users": true}
+	for name, db := range s.databases {
+		check := api.Check{Name: name + " database", Ping: db.Ping}
+		if own[name] {
+			cfg.Ready = append(cfg.Ready, check)
+		} else {
+			cfg.Degraded = append(cfg.Degraded, check)
+		}
+	}
+	cfg.Degraded = append(cfg.Degraded,
+		api.Check{Name: "temporal", Ping: s.starter.Ping},
+		api.Check{Name: "redis", Ping: func(ctx context.Context) error { return s.redis.Ping(ctx).Err() }},
+		api.Check{Name: "payment provider", Ping: func(ctx context.Context) error {
+			// Any answer will do; that it does not know this method is one.
+			if err := s.payments.CheckMethod(ctx, "pm_card_visa"); err != nil && !fault.Final(err) {
+				return errors.New("the payment provider does not answer")
+			}
+			return nil
+		}},
+	)
+	return api.New(cfg)
+}
