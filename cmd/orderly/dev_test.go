@@ -4,13 +4,17 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/internal/testenv"
 )
 
 // What dev prints is what a newcomer does first: the addresses answer, and the line places an order as it stands.
@@ -98,4 +102,29 @@ func TestInterruptUnderGoRun(t *testing.T) {
 	require.NoError(t, syscall.Kill(-p.cmd.Process.Pid, syscall.SIGINT))
 	p.wait(time.Minute)
 	eventually(t, 30*time.Second, "processes are left behind", func() bool { return len(w.processes()) == 0 })
+}
+
+// Temporal may come minutes after everything else. Orders are taken meanwhile, and go on by themselves when it is there.
+func TestOrdersWaitForTemporal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	arrived, slow := filepath.Join(t.TempDir(), "arrived"), filepath.Join(t.TempDir(), "temporal")
+	script := "#!/bin/sh\nif [ \"$1\" != --version ]; then while [ ! -e " + arrived + " ]; do sleep 0.1; done; fi\n" +
+		"exec " + testenv.TemporalCLI(t) + " \"$@\"\n"
+	require.NoError(t, os.WriteFile(slow, []byte(script), 0o700))
+	w.env = append(w.env, "TEMPORAL_CLI="+slow)
+	p := w.launch("dev", "--data", w.data)
+	require.Contains(t, <-p.lines, "API")
+
+	s := w.customer()
+	order := w.place(s, "pm_card_visa")
+	require.Equal(t, "pending", order.State)
+	response, err := http.Get("http://" + w.api + "/readyz")
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode, "an outage of Temporal must not take the API out of service")
+
+	require.NoError(t, os.WriteFile(arrived, nil, 0o600))
+	w.requireCompleted(s, order.ID)
+	p.terminate()
 }
