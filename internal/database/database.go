@@ -119,9 +119,9 @@ func (db *DB) Statements() int64 { return db.statements.Load() }
 // Retries is how many transactions were run again after a deadlock or a serialization failure.
 func (db *DB) Retries() int64 { return db.retries.Load() }
 
-// Ping asks both pools for a working connection; Unavailable when there is none.
+// Ping asks for a working connection; Unavailable when there is none. It does not queue behind SQLite's one writer.
 func (db *DB) Ping(ctx context.Context) error {
-	return classify(errors.Join(db.write.PingContext(ctx), db.read.PingContext(ctx)))
+	return classify(db.read.PingContext(ctx))
 }
 
 // Close closes the pools; safe to call twice.

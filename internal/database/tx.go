@@ -9,6 +9,9 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
+// longestTx bounds a transaction from its begin to the end of its commit.
+const longestTx = time.Minute
+
 // maxRetries bounds how often one transaction is run again after it lost to another one.
 const maxRetries = 5
 
@@ -48,7 +51,10 @@ func (db *DB) inTxOnce(ctx context.Context, work func(tx *Tx) error) (err error)
 
 	// database/sql rolls a transaction back by itself when its context ends, also between the last statement and the
 	// commit; the outcome must be ours to decide.
-	raw, err := conn.BeginTxx(context.WithoutCancel(ctx), nil)
+	// The limit is for a server that has vanished without a word, which no statement of ours would ever notice.
+	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestTx)
+	defer cancel()
+	raw, err := conn.BeginTxx(own, nil)
 	if err != nil {
 		return err
 	}
