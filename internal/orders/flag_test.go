@@ -3,6 +3,7 @@ package orders_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -55,6 +56,34 @@ func TestFlag(t *testing.T) {
 			flag(t, o.ID, orders.Parked, "reserve", "inventory_down")
 			flag(t, o.ID, orders.Stalled, "reserve", "inventory_down")
 			require.Equal(t, []string{"order.created.v1", "order.parked.v1", "order.resumed.v1"}, s.announcedTypes(t, o.ID))
+		})
+
+		t.Run("a late attempt to flag does not undo a later one", func(t *testing.T) {
+			o := s.place(t)
+			at := s.box.Now()
+			parked := orders.Flag{OrderID: o.ID, At: at, Attention: orders.Parked, Step: "reserve", Reason: "inventory_down"}
+			require.NoError(t, s.Flag(s.ctx, parked))
+			require.NoError(t, s.Flag(s.ctx, orders.Flag{OrderID: o.ID, At: at.Add(time.Second)}))
+			require.NoError(t, s.Flag(s.ctx, parked))
+			require.Equal(t, orders.NoAttention, s.get(t, o.ID).Attention)
+			require.Equal(t, []string{"order.created.v1", "order.parked.v1", "order.resumed.v1"}, s.announcedTypes(t, o.ID))
+		})
+
+		t.Run("another reason is news", func(t *testing.T) {
+			o := s.place(t)
+			flag(t, o.ID, orders.Parked, "void", "no_answer")
+			flag(t, o.ID, orders.Parked, "void", "unknown_intent")
+			require.Equal(t, "unknown_intent", s.get(t, o.ID).AttentionReason)
+		})
+
+		t.Run("confirming leaves the flag to be cleared, and that is announced", func(t *testing.T) {
+			o := s.place(t)
+			flag(t, o.ID, orders.Parked, "authorise", "no_answer")
+			require.NoError(t, s.Confirm(s.ctx, s.move(o.ID, "confirm", "")))
+			require.Equal(t, orders.Parked, s.get(t, o.ID).Attention)
+			flag(t, o.ID, orders.NoAttention, "", "")
+			require.Equal(t, []string{"order.created.v1", "order.parked.v1", "order.confirmed.v1", "order.resumed.v1"},
+				s.announcedTypes(t, o.ID))
 		})
 
 		t.Run("an end clears the flag and is never flagged", func(t *testing.T) {

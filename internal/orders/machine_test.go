@@ -39,9 +39,10 @@ func (m *model) try(v verb, key string) (fault.Kind, string) {
 		return fault.Conflict, "order_state"
 	}
 	m.recorded[key] = true
-	m.state, m.reason, m.attention = v.to, v.reason, orders.NoAttention
+	m.state, m.reason = v.to, v.reason
 	m.announced = append(m.announced, "order."+string(v.to)+".v1")
 	if v.to != orders.Confirmed {
+		m.attention = orders.NoAttention
 		m.ended[string(v.to)+" "+v.reason]++
 	}
 	return "", ""

@@ -91,6 +91,7 @@ type Order struct {
 	Attention       Attention
 	AttentionStep   string
 	AttentionReason string
+	AttentionAt     time.Time
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
 	Lines           []Line

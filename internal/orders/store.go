@@ -39,6 +39,7 @@ type orderRow struct {
 	Attention       Attention     `db:"attention"`
 	AttentionStep   string        `db:"attention_step"`
 	AttentionReason string        `db:"attention_reason"`
+	AttentionAt     database.Time `db:"attention_at"`
 	CreatedAt       database.Time `db:"created_at"`
 	UpdatedAt       database.Time `db:"updated_at"`
 }
@@ -47,7 +48,7 @@ func (r orderRow) order() Order {
 	return Order{
 		ID: r.ID, CustomerID: r.CustomerID, State: r.State, Reason: r.Reason,
 		Total: money.Money{Minor: r.TotalMinor, Currency: r.Currency}, PaymentMethod: r.PaymentMethod,
-		Attention: r.Attention, AttentionStep: r.AttentionStep, AttentionReason: r.AttentionReason,
+		Attention: r.Attention, AttentionStep: r.AttentionStep, AttentionReason: r.AttentionReason, AttentionAt: r.AttentionAt.Time,
 		CreatedAt: r.CreatedAt.Time, UpdatedAt: r.UpdatedAt.Time,
 	}
 }
@@ -81,7 +82,7 @@ func find(ctx context.Context, get getter, id string) (Order, error) {
 	var row orderRow
 	err := get(ctx, &row, `
 		SELECT id, customer_id, state, reason, total_minor, currency, payment_method, attention, attention_step,
-		       attention_reason, created_at, updated_at
+		       attention_reason, attention_at, created_at, updated_at
 		FROM orders WHERE id = ?`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Order{}, notFound(id)
@@ -104,6 +105,45 @@ func (s *Service) MarkStarted(ctx context.Context, id string) error {
 		return fmt.Errorf("mark the saga of order %s started: %w", id, err)
 	}
 	return nil
+}
+
+// MarkUnstarted has the sweep start the saga of an open order anew. It is for an order whose saga Temporal does not know any
+// more; what that one did is answered from the records of its steps. Idempotent.
+func (s *Service) MarkUnstarted(ctx context.Context, id string) error {
+	_, err := s.db.Exec(ctx, `UPDATE orders SET saga_started_at = NULL WHERE id = ? AND state IN ('pending', 'confirmed')`, id)
+	if err != nil {
+		return fmt.Errorf("have the saga of order %s started anew: %w", id, err)
+	}
+	return nil
+}
+
+// Open returns the ids of up to limit open orders beyond the id after, in their order, whose saga was started at least age ago.
+func (s *Service) Open(ctx context.Context, age time.Duration, after string, limit int) ([]string, error) {
+	var ids []string
+	if err := s.db.Select(ctx, &ids, `
+		SELECT id FROM orders
+		WHERE state IN ('pending', 'confirmed') AND saga_started_at <= ? AND id > ? ORDER BY id LIMIT ?`,
+		database.At(s.box.Now().Add(-age)), after, limit); err != nil {
+		return nil, fmt.Errorf("look for open orders: %w", err)
+	}
+	return ids, nil
+}
+
+// Attentions counts the orders an operator should look at; one that has none is not in the map.
+func (s *Service) Attentions(ctx context.Context) (map[Attention]int64, error) {
+	var rows []struct {
+		Attention Attention `db:"attention"`
+		Count     int64     `db:"count"`
+	}
+	if err := s.db.Select(ctx, &rows, `
+		SELECT attention, COUNT(*) AS count FROM orders WHERE attention <> '' GROUP BY attention`); err != nil {
+		return nil, fmt.Errorf("count what needs attention: %w", err)
+	}
+	counts := make(map[Attention]int64, len(rows))
+	for _, row := range rows {
+		counts[row.Attention] = row.Count
+	}
+	return counts, nil
 }
 
 // Unstarted returns up to limit orders, oldest first, that were placed at least age ago and whose saga nobody has seen start.

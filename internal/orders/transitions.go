@@ -3,6 +3,7 @@ package orders
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"example.com/orderly/events"
 	"example.com/orderly/internal/database"
@@ -60,11 +61,16 @@ func (s *Service) move(ctx context.Context, m Move, to, from State) error {
 			if err != nil {
 				return "", err
 			}
+			attention := before
+			if to.Ended() {
+				attention = Order{} // nothing is left to look at; until then only Flag clears what Flag has set
+			}
 			rows, err := tx.Exec(ctx, `
 				UPDATE orders
-				SET state = ?, reason = ?, updated_at = ?, attention = '', attention_step = '', attention_reason = ''
+				SET state = ?, reason = ?, updated_at = ?, attention = ?, attention_step = ?, attention_reason = ?
 				WHERE id = ? AND state = ? AND (? <> 'confirmed' OR cancel_requested_at IS NULL)`,
-				to, m.Reason, database.At(s.box.Now()), m.OrderID, from, to)
+				to, m.Reason, database.At(s.box.Now()), attention.Attention, attention.AttentionStep, attention.AttentionReason,
+				m.OrderID, from, to)
 			if err != nil {
 				return "", err
 			}
@@ -109,23 +115,26 @@ func announcement(o Order) events.Payload {
 
 // Flag is what the saga wants operators to know of an open order.
 type Flag struct {
-	OrderID   string
+	OrderID string
+	// At is when it was decided. A flag that comes after a later one changes nothing: attempts can be late.
+	At        time.Time
 	Attention Attention
 	Step      string
 	Reason    string
 }
 
-// Flag sets or clears what an operator should look at, and announces parking and resuming. Setting what is already set, and
-// flagging an order that has ended, change nothing.
+// Flag sets or clears what an operator should look at, and announces parking and resuming. Setting what is already set, being
+// overtaken by a later flag, and flagging an order that has ended change nothing.
 func (s *Service) Flag(ctx context.Context, f Flag) error {
 	err := s.db.InTx(ctx, func(tx *database.Tx) error {
 		order, err := find(ctx, locked(tx), f.OrderID)
-		if err != nil || order.State.Ended() || (order.Attention == f.Attention && order.AttentionStep == f.Step) {
+		told := f.Attention == order.Attention && f.Step == order.AttentionStep && f.Reason == order.AttentionReason
+		if err != nil || told || order.State.Ended() || f.At.Before(order.AttentionAt) {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `
-			UPDATE orders SET attention = ?, attention_step = ?, attention_reason = ?, updated_at = ? WHERE id = ?`,
-			f.Attention, f.Step, f.Reason, database.At(s.box.Now()), f.OrderID); err != nil {
+			UPDATE orders SET attention = ?, attention_step = ?, attention_reason = ?, attention_at = ?, updated_at = ? WHERE id = ?`,
+			f.Attention, f.Step, f.Reason, database.At(f.At), database.At(s.box.Now()), f.OrderID); err != nil {
 			return err
 		}
 		switch {

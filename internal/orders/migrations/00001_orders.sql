@@ -19,6 +19,7 @@ CREATE TABLE orders (
     attention           TEXT        NOT NULL DEFAULT '' CHECK (attention IN ('', 'stalled', 'parked')),
     attention_step      TEXT        NOT NULL DEFAULT '',
     attention_reason    TEXT        NOT NULL DEFAULT '',
+    attention_at        TIMESTAMPTZ,
     created_at          TIMESTAMPTZ NOT NULL,
     updated_at          TIMESTAMPTZ NOT NULL,
     saga_started_at     TIMESTAMPTZ,
@@ -30,6 +31,8 @@ CREATE TABLE orders (
 );
 
 CREATE INDEX orders_unstarted ON orders (created_at) WHERE saga_started_at IS NULL;
+CREATE INDEX orders_open ON orders (id) WHERE state IN ('pending', 'confirmed');
+CREATE INDEX orders_attention ON orders (attention) WHERE attention <> '';
 
 CREATE TABLE order_lines (
     order_id         TEXT    NOT NULL REFERENCES orders (id),
