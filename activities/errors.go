@@ -4,10 +4,12 @@ package activities
 
 import (
 	"errors"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/step"
 )
 
 // retryable is the table: what Temporal does with each kind of failure.
@@ -21,6 +23,9 @@ var retryable = map[fault.Kind]bool{
 	fault.Internal:        true,
 }
 
+// longestPause bounds what somebody else's Retry-After can do to a customer's money.
+const longestPause = time.Minute
+
 // translate makes err an application error whose type is the fault's code and whose detail is its kind.
 func translate(err error) error {
 	if err == nil {
@@ -32,7 +37,7 @@ func translate(err error) error {
 		options.Category = temporal.ApplicationErrorCategoryBenign
 	}
 	if f, ok := fault.As(err); ok {
-		options.NextRetryDelay = f.RetryAfter
+		options.NextRetryDelay = min(f.RetryAfter, longestPause)
 	}
 	return temporal.NewApplicationErrorWithOptions(err.Error(), fault.CodeOf(err), options)
 }
@@ -48,6 +53,11 @@ func Refusal(err error) (code string, ok bool) {
 		return "", false
 	}
 	return application.Type(), true
+}
+
+// Undone reports whether err says that the step was undone before, by an earlier run of the same saga.
+func Undone(err error) bool {
+	return err != nil && Reason(err) == step.CodeUndone
 }
 
 // Reason returns a short stable code for any failure of an activity.

@@ -16,6 +16,7 @@ const (
 	cancelOrder   = "orders.cancel"
 	reverseOrder  = "orders.reverse"
 	flagOrder     = "orders.flag"
+	lookUpOrder   = "orders.look_up"
 )
 
 // Orders runs the orders service's steps.
@@ -29,6 +30,7 @@ func (a Orders) Register(r worker.ActivityRegistry) {
 	register(r, cancelOrder, a.cancel)
 	register(r, reverseOrder, a.reverse)
 	register(r, flagOrder, a.flag)
+	register(r, lookUpOrder, a.lookUp)
 }
 
 func (a Orders) confirm(ctx context.Context, in orders.Move) error {
@@ -53,6 +55,24 @@ func (a Orders) reverse(ctx context.Context, in orders.Move) error {
 
 func (a Orders) flag(ctx context.Context, in orders.Flag) error {
 	return translate(a.Service.Flag(ctx, in))
+}
+
+func (a Orders) lookUp(ctx context.Context, id string) (Standing, error) {
+	order, err := a.Service.Get(ctx, id)
+	return Standing{State: order.State, Reason: order.Reason}, translate(err)
+}
+
+// Standing is where an order stands.
+type Standing struct {
+	State  orders.State `json:"state"`
+	Reason string       `json:"reason,omitempty"`
+}
+
+// LookUp returns where the order stands.
+func LookUp(ctx workflow.Context, orderID string) (Standing, error) {
+	var standing Standing
+	err := workflow.ExecuteActivity(workflow.WithTaskQueue(ctx, OrdersQueue), lookUpOrder, orderID).Get(ctx, &standing)
+	return standing, err
 }
 
 // Confirm is the pivot. Refusal: cancel_requested.

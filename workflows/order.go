@@ -49,18 +49,14 @@ func Order(ctx workflow.Context, in OrderInput) (OrderResult, error) {
 // forward takes the steps of the order. Each undo is registered before its step runs, because a step whose answer never came
 // may have been done all the same.
 func (s *saga) forward(ctx workflow.Context) error {
-	s.undo("Release stock", func(ctx workflow.Context) error {
-		return activities.Release(ctx, inventory.Release{Key: s.key("release"), Undoes: s.key("reserve"), OrderID: s.in.OrderID})
-	})
+	s.undos = append(s.undos, s.releaseStock())
 	if err := s.step(ctx, "Reserve stock", func(ctx workflow.Context) error {
 		return activities.Reserve(ctx, inventory.Reservation{Key: s.key("reserve"), OrderID: s.in.OrderID, Lines: s.in.Lines})
 	}); err != nil {
 		return err
 	}
 
-	s.undo("Void payment", func(ctx workflow.Context) error {
-		return activities.Void(ctx, payments.Undo{Key: s.key("void"), Undoes: s.key("authorize"), OrderID: s.in.OrderID})
-	})
+	s.undos = append(s.undos, s.voidPayment())
 	if err := s.step(ctx, "Authorise payment", func(ctx workflow.Context) error {
 		return activities.Authorize(ctx, payments.Authorization{
 			Key: s.key("authorize"), OrderID: s.in.OrderID,
@@ -85,9 +81,7 @@ func (s *saga) forward(ctx workflow.Context) error {
 	s.confirmed = true
 	s.story.confirmed()
 
-	s.undo("Refund payment", func(ctx workflow.Context) error {
-		return activities.Refund(ctx, payments.Undo{Key: s.key("refund"), Undoes: s.key("capture"), OrderID: s.in.OrderID})
-	})
+	s.undos = append(s.undos, s.refundPayment())
 	if err := s.step(ctx, "Capture payment", func(ctx workflow.Context) error {
 		return activities.CapturePayment(ctx, payments.Capture{Key: s.key("capture"), OrderID: s.in.OrderID})
 	}); err != nil {
@@ -106,6 +100,21 @@ func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 	// What called us off has ended ctx; the undoing must not end with it.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	state, reason := s.endFor(cause)
+	if activities.Undone(cause) {
+		// An earlier run of this saga (before a Reset, or lost) had begun to undo, and how far it came is not in this history.
+		// Every undo succeeds when there is nothing to undo, so all of them run; the order itself knows how it stands.
+		s.undos = []undo{s.releaseStock(), s.voidPayment(), s.refundPayment()}
+		standing, err := s.standing(ctx)
+		switch {
+		case err != nil:
+			return OrderResult{}, err
+		case standing.State.Ended():
+			s.compensate(ctx)
+			return s.finish(standing.State, standing.Reason)
+		case standing.State == orders.Confirmed:
+			state = orders.Reversed
+		}
+	}
 	s.compensate(ctx)
 	s.watch.settle(ctx)
 

@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
+	"example.com/orderly/activities"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/orders"
@@ -36,6 +37,8 @@ type stage struct {
 	asked   []string
 	answers map[string][]error
 	inputs  map[string]any
+	// standing is how the orders service says that the order stands.
+	standing activities.Standing
 }
 
 // answers maps an activity to what it answers on its first attempts; afterwards, and by default, the answer is yes.
@@ -56,21 +59,28 @@ func newStage(t *testing.T, answers map[string][]error) *stage {
 		play(s, "orders."+name, orders.Move{})
 	}
 	play(s, "orders.flag", orders.Flag{})
+	s.env.RegisterActivityWithOptions(func(_ context.Context, _ string) (activities.Standing, error) {
+		return s.standing, s.answer("orders.look_up", nil)
+	}, activity.RegisterOptions{Name: "orders.look_up"})
 	return s
 }
 
 func play[In any](s *stage, name string, _ In) {
 	s.env.RegisterActivityWithOptions(func(_ context.Context, in In) error {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.asked = append(s.asked, name)
-		s.inputs[name] = in
-		if left := s.answers[name]; len(left) > 0 {
-			s.answers[name] = left[1:]
-			return left[0]
-		}
-		return nil
+		return s.answer(name, in)
 	}, activity.RegisterOptions{Name: name})
+}
+
+func (s *stage) answer(name string, in any) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, name)
+	s.inputs[name] = in
+	if left := s.answers[name]; len(left) > 0 {
+		s.answers[name] = left[1:]
+		return left[0]
+	}
+	return nil
 }
 
 func (s *stage) run(t *testing.T) workflows.OrderResult {
@@ -167,6 +177,43 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// An earlier run of the saga had begun to undo: before a Reset in the web UI, or lost with Temporal's database. What is left
+// to undo is not in this run's history, so everything is undone, and the order's own state decides about its end.
+func TestOrderThatWasBeingUndone(t *testing.T) {
+	t.Parallel()
+	const everything = "payments.refund payments.void inventory.release"
+	for name, c := range map[string]struct {
+		answers  map[string][]error
+		standing activities.Standing
+		asked    string
+		result   workflows.OrderResult
+	}{
+		"a pending order is rejected": {
+			standing: activities.Standing{State: orders.Pending},
+			asked:    "inventory.reserve orders.look_up " + everything + " orders.reject",
+			result:   workflows.OrderResult{State: orders.Rejected, Reason: "step_undone"},
+		},
+		"a confirmed order is reversed": {
+			standing: activities.Standing{State: orders.Confirmed},
+			asked:    "inventory.reserve orders.look_up " + everything + " orders.reverse",
+			result:   workflows.OrderResult{State: orders.Reversed, Reason: "step_undone"},
+		},
+		"an order that has ended keeps its end": {
+			standing: activities.Standing{State: orders.Cancelled, Reason: "cancel_requested"},
+			asked:    "inventory.reserve orders.look_up " + everything,
+			result:   workflows.OrderResult{State: orders.Cancelled, Reason: "cancel_requested"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, map[string][]error{"inventory.reserve": {broken("step_undone")}})
+			s.standing = c.standing
+			require.Equal(t, c.result, s.run(t))
+			require.Equal(t, c.asked, strings.Join(s.asked, " "))
+		})
+	}
+}
+
 // The keys are what services and provider do a step once by: the same in every run and attempt, never the same for two steps.
 func TestKeysComeFromTheWorkflow(t *testing.T) {
 	t.Parallel()
@@ -226,9 +273,12 @@ func TestAttention(t *testing.T) {
 		}
 		s := newStage(t, map[string][]error{"payments.authorize": failures})
 		var flags []orders.Flag
+		var last time.Time
 		s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
 			var flag orders.Flag
 			if info.ActivityType.Name == "orders.flag" && args.Get(&flag) == nil {
+				require.True(t, flag.At.After(last), "a flag that is decided later must say so")
+				last, flag.At = flag.At, time.Time{}
 				flags = append(flags, flag)
 			}
 		})
@@ -251,6 +301,71 @@ func TestAttention(t *testing.T) {
 		require.Equal(t, "inventory.reserve payments.authorize payments.void inventory.release "+
 			"payments.void payments.void orders.reject", trace)
 		require.Contains(t, s.asked, "orders.flag")
+	})
+}
+
+// A parked undo is tried again ever more rarely, so that weeks of it fit into one history, and never less than once an hour.
+func TestParkedUndoIsTriedEverMoreRarely(t *testing.T) {
+	t.Parallel()
+	refusals := make([]error, 11)
+	for i := range refusals {
+		refusals[i] = broken("unknown_intent")
+	}
+	s := newStage(t, map[string][]error{"payments.authorize": {no("card_declined")}, "payments.void": refusals})
+	var attempts []time.Time
+	s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		if info.ActivityType.Name == "payments.void" {
+			attempts = append(attempts, s.env.Now())
+		}
+	})
+	s.run(t)
+	var waits []time.Duration
+	for i := 1; i < len(attempts); i++ {
+		waits = append(waits, attempts[i].Sub(attempts[i-1]).Round(time.Minute))
+	}
+	minutes := func(n ...time.Duration) (all []time.Duration) {
+		for _, m := range n {
+			all = append(all, m*time.Minute)
+		}
+		return all
+	}
+	require.Equal(t, minutes(1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60), waits)
+}
+
+// A step that begins while the watch sleeps over a stalled one is seen to stall in time all the same.
+func TestEveryStepIsWatched(t *testing.T) {
+	t.Parallel()
+	slow := temporal.NewApplicationErrorWithOptions("away", "", temporal.ApplicationErrorOptions{NextRetryDelay: 150 * time.Second})
+	s := newStage(t, map[string][]error{"inventory.reserve": {slow}, "payments.authorize": {slow}})
+	stalled := map[string]time.Duration{}
+	began := s.env.Now()
+	s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
+		var flag orders.Flag
+		if info.ActivityType.Name == "orders.flag" && args.Get(&flag) == nil && flag.Attention == orders.Stalled {
+			stalled[flag.Step] = s.env.Now().Sub(began).Round(time.Second)
+		}
+	})
+	s.run(t)
+	require.Equal(t, map[string]time.Duration{"Reserve stock": 120 * time.Second, "Authorise payment": 270 * time.Second}, stalled)
+}
+
+// The last word about an order is its end: what operators were told is taken back before. But a flag that can't be told does
+// not keep the order from ending.
+func TestOperatorsAreToldBeforeTheEnd(t *testing.T) {
+	t.Parallel()
+	stalling := temporal.NewApplicationErrorWithOptions("away", "", temporal.ApplicationErrorOptions{NextRetryDelay: 150 * time.Second})
+
+	t.Run("the flag is cleared before the order completes", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, map[string][]error{"payments.capture": {stalling}})
+		s.run(t)
+		require.Equal(t, "orders.flag orders.complete", strings.Join(s.asked[len(s.asked)-2:], " "))
+	})
+
+	t.Run("a flag that can't be cleared does not hold up the end", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, map[string][]error{"payments.capture": {stalling}, "orders.flag": {nil, stalling, stalling}})
+		require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
 	})
 }
 

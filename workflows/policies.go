@@ -12,6 +12,8 @@ const (
 	stepStalls = 2 * time.Minute
 	stepParks  = 30 * time.Minute
 	undoParks  = 10 * time.Minute
+	// settlePatience is how long the end of an order waits for operators to be told.
+	settlePatience = time.Minute
 	// The waits between two attempts of something that failed in a way retrying does not mend by itself. They grow, so that a
 	// saga parked for weeks does not outgrow what Temporal keeps of one workflow.
 	parkedPause    = time.Minute

@@ -4,7 +4,9 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"example.com/orderly/activities"
+	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/payments"
 )
 
 // saga is one run of the order workflow: what has been done, what would undo it, and what there is to see.
@@ -32,8 +34,31 @@ func newSaga(ctx workflow.Context, in OrderInput) *saga {
 // key names a step for ever, whichever run, attempt or worker asks: services and the payment provider do each key once.
 func (s *saga) key(step string) string { return s.workflow + ":" + step }
 
-func (s *saga) undo(title string, do func(ctx workflow.Context) error) {
-	s.undos = append(s.undos, undo{title: title, do: do})
+func (s *saga) releaseStock() undo {
+	return undo{"Release stock", func(ctx workflow.Context) error {
+		return activities.Release(ctx, inventory.Release{Key: s.key("release"), Undoes: s.key("reserve"), OrderID: s.in.OrderID})
+	}}
+}
+
+func (s *saga) voidPayment() undo {
+	return undo{"Void payment", func(ctx workflow.Context) error {
+		return activities.Void(ctx, payments.Undo{Key: s.key("void"), Undoes: s.key("authorize"), OrderID: s.in.OrderID})
+	}}
+}
+
+func (s *saga) refundPayment() undo {
+	return undo{"Refund payment", func(ctx workflow.Context) error {
+		return activities.Refund(ctx, payments.Undo{Key: s.key("refund"), Undoes: s.key("capture"), OrderID: s.in.OrderID})
+	}}
+}
+
+// standing asks the orders service how the order stands.
+func (s *saga) standing(ctx workflow.Context) (standing activities.Standing, err error) {
+	err = s.insist(ctx, "Look up order", func(ctx workflow.Context) (err error) {
+		standing, err = activities.LookUp(ctx, s.in.OrderID)
+		return err
+	})
+	return standing, err
 }
 
 // step runs one forward step until the answer is yes (nil) or no. An error is the business's no, the cancellation of the
@@ -99,6 +124,6 @@ func (s *saga) tell(ctx workflow.Context, n notice) {
 	s.story.attend(n)
 	// Telling is retried like everything else; what is refused for good would only be the order's own absence.
 	_ = activities.Flag(forUndo(ctx, "Tell operators"), orders.Flag{
-		OrderID: s.in.OrderID, Attention: n.attention, Step: n.step, Reason: n.reason,
+		OrderID: s.in.OrderID, At: workflow.Now(ctx), Attention: n.attention, Step: n.step, Reason: n.reason,
 	})
 }

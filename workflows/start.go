@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"strings"
 
 	enums "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
@@ -27,8 +28,13 @@ func SearchAttributes() map[string]string {
 	return map[string]string{OrderStatus.GetName(): "Keyword", CustomerID.GetName(): "Keyword", Parked.GetName(): "Bool"}
 }
 
+const workflowIDPrefix = "order-"
+
 // OrderWorkflowID is the id of an order's saga. One order has one saga, for ever.
-func OrderWorkflowID(orderID string) string { return "order-" + orderID }
+func OrderWorkflowID(orderID string) string { return workflowIDPrefix + orderID }
+
+// OrderIDOf is the order whose saga has this workflow id.
+func OrderIDOf(workflowID string) string { return strings.TrimPrefix(workflowID, workflowIDPrefix) }
 
 // InputFor is what the saga of an order is started with; searchable says that the namespace knows our search attributes.
 func InputFor(o orders.Order, searchable bool) OrderInput {

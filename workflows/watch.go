@@ -64,9 +64,16 @@ func (w *watch) park(a *attempt, reason string) {
 
 func (a *attempt) parked() bool { return a.level == orders.Parked }
 
-// settle waits until operators have been told how things stand.
+// settle waits until operators have been told how things stand, so that the last word about an order is not a flag. It does not
+// wait for ever: an order whose end only waits for a flag would be worse off than one that ends with it.
 func (w *watch) settle(ctx workflow.Context) {
-	_ = workflow.Await(ctx, func() bool { return w.worst() == w.told })
+	told := func() bool { return w.worst() == w.told }
+	if told() {
+		return
+	}
+	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout: settlePatience, TimerOptions: workflow.TimerOptions{Summary: "Telling operators"},
+	}, told)
 }
 
 // look raises the level of what has been running too long.
