@@ -58,6 +58,13 @@ func (h *Housekeeping) Tidy(ctx context.Context) error {
 	for _, inbox := range h.Inboxes {
 		failed = errors.Join(failed, untilDone(ctx, inbox.Prune, now.Add(-HandledEvents)))
 	}
+	if h.Keys != nil {
+		failed = errors.Join(failed, untilDone(ctx, h.Keys, now.Add(-OrderKeys)))
+	}
+	if h.Sessions != nil {
+		_, err := h.Sessions(ctx)
+		failed = errors.Join(failed, err)
+	}
 	return failed
 }
 

@@ -76,34 +76,34 @@ func (r *Relay) Run(ctx context.Context) error {
 func (r *Relay) serve(ctx context.Context, box *outbox.Outbox) {
 	troubles := 0
 	for ctx.Err() == nil {
-		claimed, confirmed, err := r.pass(ctx, box)
+		claimed, err := r.pass(ctx, box)
 		if ctx.Err() != nil {
 			return
 		}
+		if err == nil && troubles > 0 {
+			r.log.Info("the relay reads its outbox again", "source", box.Source())
+			troubles = 0
+		}
 		switch {
-		case err != nil || (claimed > 0 && confirmed == 0):
+		case err != nil:
 			if troubles == 0 {
-				r.log.Warn("the relay is not getting through", "source", box.Source(), "error", err)
+				r.log.Warn("the relay can't use its outbox", "source", box.Source(), "error", err)
 			}
 			troubles++
 			sleep(ctx, nil, retryIn(troubles))
 		case claimed == 0:
+			// What was refused waits by itself, each event for its own next attempt; others must not wait with it.
 			sleep(ctx, box.Woken(), relayPoll)
-		default:
-			if troubles > 0 {
-				r.log.Info("the relay is getting through again", "source", box.Source())
-			}
-			troubles = 0
 		}
 	}
 }
 
 // pass moves one batch. Between the claim and the mark the events are with the transport; the order of the two is what no event
-// is lost by.
-func (r *Relay) pass(ctx context.Context, box *outbox.Outbox) (claimed, confirmed int, err error) {
+// is lost by. An error is the outbox's; what the transport refuses is recorded with the event.
+func (r *Relay) pass(ctx context.Context, box *outbox.Outbox) (claimed int, err error) {
 	batch, err := box.Claim(ctx, relayBatch, relayLease)
 	if err != nil || len(batch) == 0 {
-		return 0, 0, err
+		return 0, err
 	}
 	messages := make([]listen.Message, len(batch))
 	for i, event := range batch {
@@ -131,13 +131,11 @@ func (r *Relay) pass(ctx context.Context, box *outbox.Outbox) (claimed, confirme
 	err = errors.Join(err, box.MarkPublished(recording, sent))
 	r.published.WithLabelValues(box.Source()).Add(float64(len(sent)))
 	r.failed.WithLabelValues(box.Source()).Add(float64(len(batch) - len(sent)))
-	if len(sent) == 0 {
-		err = errors.Join(first, err)
-	} else if first != nil {
+	if first != nil {
 		r.log.Warn("some events were not published and will be tried again", "source", box.Source(),
 			"count", len(batch)-len(sent), "error", first)
 	}
-	return len(batch), len(sent), err
+	return len(batch), err
 }
 
 // retryIn doubles from a second up, with jitter, so that many relays do not come back at the same moment.

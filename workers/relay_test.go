@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +31,17 @@ func (take transport) Publish(_ context.Context, messages []listen.Message) []er
 	results := make([]error, len(messages))
 	for i, message := range messages {
 		results[i] = take(message)
+	}
+	return results
+}
+
+// obedient is a transport that gives up when its context ends, as a broker's client does.
+type obedient func(ctx context.Context) error
+
+func (take obedient) Publish(ctx context.Context, messages []listen.Message) []error {
+	results := make([]error, len(messages))
+	for i := range results {
+		results[i] = take(ctx)
 	}
 	return results
 }
@@ -186,18 +199,46 @@ func TestRelaysAtOnceHaveOneEventOfASubjectOnItsWay(t *testing.T) {
 	})
 }
 
+// An event that is refused again and again is tried ever more rarely. What is written meanwhile must not wait with it.
+func TestALongRefusedEventHoldsUpNoNewOne(t *testing.T) {
+	t.Parallel()
+	box := newBox(func(service string, sets ...database.Migrations) *database.DB {
+		return testenv.SQLite(t, service, sets...)
+	}, "orders")
+	write(t, box, "bad")
+	var refused atomic.Int64
+	run(t, transport(func(m listen.Message) error {
+		if strings.Contains(m.ID, "bad") {
+			refused.Add(1)
+			return errors.New("returned: nobody wants it")
+		}
+		return nil
+	}), box)
+	eventually(t, func() bool { return refused.Load() == 3 }) // from here on it waits for two seconds or longer
+	write(t, box, "good")
+	require.Eventually(t, func() bool { return unpublished(t, box) == 1 }, 1500*time.Millisecond, 5*time.Millisecond)
+	require.Equal(t, int64(3), refused.Load())
+}
+
 func TestRunFinishesWhatIsOnItsWay(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
 		box := newBox(open, "orders")
 		write(t, box, "a")
 		onTheWay, arrive := make(chan struct{}), make(chan struct{})
-		_, stop := run(t, transport(func(listen.Message) error { close(onTheWay); <-arrive; return nil }), box)
+		relay, err := workers.NewRelay([]*outbox.Outbox{box}, obedient(func(ctx context.Context) error {
+			close(onTheWay)
+			<-arrive
+			return ctx.Err()
+		}), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- relay.Run(ctx) }()
 		<-onTheWay
-		stopped := make(chan struct{})
-		go func() { stop(); close(stopped) }()
+		cancel()
 		close(arrive)
-		<-stopped
+		require.NoError(t, <-ended)
 		require.Zero(t, unpublished(t, box))
 	})
 }

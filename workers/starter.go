@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -38,6 +39,9 @@ type Starter struct {
 	temporal  atomic.Pointer[connection]
 	restUntil atomic.Int64
 }
+
+// codeUnavailable is the code of what fails because Temporal is away.
+const codeUnavailable = "temporal_unavailable"
 
 type connection struct {
 	client     client.Client
@@ -74,16 +78,20 @@ func (s *Starter) Connect(c client.Client, searchable bool) {
 func (s *Starter) Start(ctx context.Context, order orders.Order) error {
 	c := s.temporal.Load()
 	if c == nil || s.now().UnixNano() < s.restUntil.Load() {
-		return fault.New(fault.Unavailable, "temporal_unavailable", "Temporal is not there; the saga of order %s starts later", order.ID)
+		return fault.New(fault.Unavailable, codeUnavailable, "Temporal is not there; the saga of order %s starts later", order.ID)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	in := workflows.InputFor(order, c.searchable)
 	_, err := c.client.ExecuteWorkflow(ctx, in.StartOptions(), workflows.OrderWorkflow, in)
-	if err != nil && !temporal.IsWorkflowExecutionAlreadyStartedError(err) {
+	switch {
+	case err == nil, temporal.IsWorkflowExecutionAlreadyStartedError(err):
+	case unreachable(err):
 		s.restUntil.Store(s.now().Add(restFor).UnixNano())
 		return fmt.Errorf("start the saga of order %s: %w: %w", order.ID,
-			fault.New(fault.Unavailable, "temporal_unavailable", "Temporal does not answer"), err)
+			fault.New(fault.Unavailable, codeUnavailable, "Temporal does not answer"), err)
+	default:
+		return fmt.Errorf("start the saga of order %s: %w", order.ID, err)
 	}
 	return s.orders.MarkStarted(ctx, order.ID)
 }
@@ -92,7 +100,7 @@ func (s *Starter) Start(ctx context.Context, order orders.Order) error {
 func (s *Starter) Await(ctx context.Context, orderID string) error {
 	c := s.temporal.Load()
 	if c == nil {
-		return fault.New(fault.Unavailable, "temporal_unavailable", "Temporal is not there")
+		return fault.New(fault.Unavailable, codeUnavailable, "Temporal is not there")
 	}
 	return c.client.GetWorkflow(ctx, workflows.OrderWorkflowID(orderID), "").Get(ctx, nil)
 }
@@ -101,7 +109,7 @@ func (s *Starter) Await(ctx context.Context, orderID string) error {
 func (s *Starter) Ping(ctx context.Context) error {
 	c := s.temporal.Load()
 	if c == nil {
-		return fault.New(fault.Unavailable, "temporal_unavailable", "Temporal is not there")
+		return fault.New(fault.Unavailable, codeUnavailable, "Temporal is not there")
 	}
 	_, err := c.client.CheckHealth(ctx, &client.CheckHealthRequest{})
 	return err
@@ -110,22 +118,27 @@ func (s *Starter) Ping(ctx context.Context) error {
 // Sweep starts the sagas of orders that nobody saw start: whoever placed them crashed, or Temporal was away. It runs until ctx
 // ends.
 func (s *Starter) Sweep(ctx context.Context) error {
-	for {
-		if err := s.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+	for ctx.Err() == nil {
+		if err := s.SweepOnce(ctx); err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "sagas could not be started and are tried again", "error", err)
 		}
 		// Jitter, so that several processes do not sweep the same orders at the same moment.
-		pause := time.NewTimer(sweepEvery + rand.N(sweepEvery/2))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return nil
-		}
+		sleep(ctx, nil, sweepEvery+rand.N(sweepEvery/2))
 	}
+	return nil
 }
 
-func (s *Starter) sweepOnce(ctx context.Context) error {
+// unreachable tells an outage of Temporal from a start that it refuses for a reason of its own.
+func unreachable(err error) bool {
+	var unavailable *serviceerror.Unavailable
+	var exhausted *serviceerror.ResourceExhausted
+	var deadline *serviceerror.DeadlineExceeded
+	return errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// SweepOnce starts what is left now.
+func (s *Starter) SweepOnce(ctx context.Context) error {
 	if s.temporal.Load() == nil {
 		return nil
 	}
@@ -135,11 +148,10 @@ func (s *Starter) sweepOnce(ctx context.Context) error {
 	}
 	for _, order := range waiting {
 		err := s.Start(ctx, order)
-		if fault.CodeOf(err) == "temporal_unavailable" {
+		if fault.CodeOf(err) == codeUnavailable {
 			return err
 		}
 		if err != nil {
-			err = errors.Join(err, ctx.Err())
 			s.log.WarnContext(ctx, "saga could not be started", "order_id", order.ID, "error", err)
 		}
 	}

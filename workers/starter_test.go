@@ -3,6 +3,7 @@ package workers_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -130,4 +131,105 @@ func TestSweepStartsWhatIsLeft(t *testing.T) {
 	}
 	stop()
 	require.NoError(t, <-swept)
+}
+
+// An order that is still open while its saga is gone would wait for ever, with its stock and its money held.
+func TestPatrol(t *testing.T) {
+	t.Parallel()
+
+	t.Run("parks an order whose saga was terminated", func(t *testing.T) {
+		t.Parallel()
+		o, temporal := newOffice(t), dial(t)
+		o.starter.Connect(temporal, true)
+		order := o.place()
+		require.NoError(t, o.starter.Start(t.Context(), order))
+		o.elapsed.Store(int64(2 * time.Minute))
+		require.NoError(t, o.starter.PatrolOnce(t.Context()))
+		require.Equal(t, orders.NoAttention, o.get(order.ID).Attention, "its saga runs")
+
+		require.NoError(t, temporal.TerminateWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), "", "test"))
+		require.NoError(t, o.starter.PatrolOnce(t.Context()))
+		require.Equal(t, orders.Parked, o.get(order.ID).Attention)
+		require.Equal(t, workers.ReasonSagaClosed, o.get(order.ID).AttentionReason)
+		counts, err := o.orders.Attentions(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, map[orders.Attention]int64{orders.Parked: 1}, counts)
+	})
+
+	t.Run("has the saga started anew that Temporal has lost", func(t *testing.T) {
+		t.Parallel()
+		o, temporal := newOffice(t), dial(t)
+		order := o.place()
+		require.NoError(t, o.orders.MarkStarted(t.Context(), order.ID))
+		o.elapsed.Store(int64(2 * time.Minute))
+		require.NoError(t, o.starter.PatrolOnce(t.Context()))
+		require.Zero(t, o.waiting(), "without Temporal there is nothing to say")
+
+		o.starter.Connect(temporal, true)
+		require.NoError(t, o.starter.PatrolOnce(t.Context()))
+		require.Equal(t, 1, o.waiting())
+	})
+}
+
+func (o *office) get(id string) orders.Order {
+	o.t.Helper()
+	order, err := o.orders.Get(o.t.Context(), id)
+	require.NoError(o.t, err)
+	return order
+}
+
+// The sweep leaves alone what somebody is just about to start.
+func TestSweepLeavesYoungOrdersAlone(t *testing.T) {
+	t.Parallel()
+	o, temporal := newOffice(t), dial(t)
+	o.starter.Connect(temporal, true)
+	old := o.place()
+	o.elapsed.Store(int64(time.Minute))
+	young := o.place()
+	require.NoError(t, o.starter.SweepOnce(t.Context()))
+	require.NotEmpty(t, o.describe(temporal, old.ID))
+	_, err := temporal.DescribeWorkflowExecution(t.Context(), workflows.OrderWorkflowID(young.ID), "")
+	require.Error(t, err)
+}
+
+// After Temporal did not answer, nobody waits for it again for a moment: an outage must not slow down every order.
+func TestStartRestsAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = silent.Close() })
+	away, err := client.NewLazyClient(client.Options{
+		HostPort: silent.Addr().String(), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	})
+	require.NoError(t, err)
+	t.Cleanup(away.Close)
+	o := newOffice(t)
+	o.starter.Connect(away, true)
+	require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Start(t.Context(), o.place())))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // whoever asks Temporal now fails with this context's end
+	err = o.starter.Start(ctx, o.place())
+	require.Equal(t, fault.Unavailable, fault.KindOf(err))
+	require.NotErrorIs(t, err, context.Canceled)
+}
+
+func TestHousekeepingForgetsKeysAndSessions(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	var before time.Time
+	var sessions int
+	h := workers.Housekeeping{
+		Keys: func(_ context.Context, until time.Time, _ int) (int64, error) {
+			before = until
+			return 0, nil
+		},
+		Sessions: func(context.Context) (int64, error) {
+			sessions++
+			return 3, nil
+		},
+		Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
+	}
+	require.NoError(t, h.Tidy(t.Context()))
+	require.Equal(t, now.Add(-workers.OrderKeys), before)
+	require.Equal(t, 1, sessions)
 }

@@ -3,7 +3,6 @@ package workers
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +13,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"example.com/orderly/activities"
+	"example.com/orderly/workflows"
 )
 
 // stopTimeout lets an activity that runs when the process is told to stop come to its end: longer than any attempt.
@@ -33,10 +33,13 @@ func NewSteps(reg prometheus.Registerer) *Steps {
 	}, []string{"step", "outcome"})}
 }
 
-// New makes a worker that polls one task queue, with the workflows and activities that register adds. It polls once started;
-// stopping it waits for running activities.
-func New(c client.Client, queue string, steps *Steps, log *slog.Logger, register func(r worker.Registry)) worker.Worker {
+// NewWorker makes a worker that polls one task queue, with the workflows and activities that register adds. It polls once started;
+// stopping it waits for running activities. fatal is told when it can't poll any more and has stopped by itself.
+func NewWorker(
+	c client.Client, queue string, steps *Steps, log *slog.Logger, fatal func(error), register func(r worker.Registry),
+) worker.Worker {
 	w := worker.New(c, queue, worker.Options{
+		OnFatalError:                fatal,
 		WorkerStopTimeout:           stopTimeout,
 		DisableRegistrationAliasing: true,
 		Interceptors:                []interceptor.WorkerInterceptor{&observer{steps: steps, log: log}},
@@ -45,7 +48,7 @@ func New(c client.Client, queue string, steps *Steps, log *slog.Logger, register
 	return w
 }
 
-// observer measures every activity and logs those that will be tried again.
+// observer measures every activity and logs those that fail.
 type observer struct {
 	interceptor.WorkerInterceptorBase
 	steps *Steps
@@ -77,11 +80,11 @@ func (a *observedActivity) ExecuteActivity(ctx context.Context, in *interceptor.
 	}
 	a.observer.steps.seconds.WithLabelValues(info.ActivityType.Name, outcome).Observe(time.Since(began).Seconds())
 	attributes := []any{
-		"order_id", strings.TrimPrefix(info.WorkflowExecution.ID, "order-"), "step", info.ActivityType.Name, "attempt", info.Attempt,
+		"order_id", workflows.OrderIDOf(info.WorkflowExecution.ID), "step", info.ActivityType.Name, "attempt", info.Attempt,
 	}
 	switch outcome {
 	case "failed":
-		a.observer.log.WarnContext(ctx, "step failed and is tried again", append(attributes, "error", err)...)
+		a.observer.log.WarnContext(ctx, "step failed", append(attributes, "error", err)...)
 	default:
 		a.observer.log.DebugContext(ctx, "step decided", append(attributes, "outcome", outcome)...)
 	}

@@ -30,7 +30,13 @@ type config struct {
 	MailFrom       string `env:"ORDERLY_MAIL_FROM" envDefault:"Orderly <shop@orderly.example>"`
 	LogFormat      string `env:"ORDERLY_LOG_FORMAT" envDefault:"text"`
 	LogLevel       string `env:"ORDERLY_LOG_LEVEL" envDefault:"info"`
+
+	// OwnDatabases are the databases of single services, by service: <SERVICE>_DATABASE_URL.
+	OwnDatabases map[string]string `env:"-"`
 }
+
+// services own a database each.
+var services = []string{"orders", "inventory", "payments", "users", "notifications", "journal"}
 
 // sandboxKey is what our gateway shows a sandbox. A sandbox takes any test key and moves no money.
 const sandboxKey = "sk_test_orderly"
@@ -40,8 +46,16 @@ func configFromEnvironment() (config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	cfg.OwnDatabases = map[string]string{}
+	for _, service := range services {
+		if own := os.Getenv(databaseVariable(service)); own != "" {
+			cfg.OwnDatabases[service] = own
+		}
+	}
 	return cfg, nil
 }
+
+func databaseVariable(service string) string { return strings.ToUpper(service) + "_DATABASE_URL" }
 
 // check says which setting is malformed and how it should look. Values are only quoted where they can't hold a password.
 func (c config) check() error {
@@ -58,6 +72,11 @@ func (c config) check() error {
 		if parsed, err := url.Parse(u.value); err != nil || !contains(u.schemes, parsed.Scheme) {
 			return fmt.Errorf("%s is malformed: it must be a URL that starts with %s://", u.name,
 				strings.ReplaceAll(u.schemes, " ", ":// or "))
+		}
+	}
+	for service, own := range c.OwnDatabases {
+		if parsed, err := url.Parse(own); err != nil || !contains("postgres postgresql sqlite", parsed.Scheme) {
+			return fmt.Errorf("%s is malformed: it must be a URL that starts with postgres:// or sqlite:", databaseVariable(service))
 		}
 	}
 	if c.RabbitMQURL != "" {
@@ -109,11 +128,7 @@ func (c config) logger(to io.Writer) *slog.Logger {
 // databaseURL is where a service's database is: a file of the data folder, or a database of the PostgreSQL server whose name
 // begins like the one in DATABASE_URL. <SERVICE>_DATABASE_URL overrides both.
 func (c config) databaseURL(service string) (string, error) {
-	variable := strings.ToUpper(service) + "_DATABASE_URL"
-	if own := os.Getenv(variable); own != "" {
-		if parsed, err := url.Parse(own); err != nil || !contains("postgres postgresql sqlite", parsed.Scheme) {
-			return "", fmt.Errorf("%s is malformed: it must be a URL that starts with postgres:// or sqlite:", variable)
-		}
+	if own := c.OwnDatabases[service]; own != "" {
 		return own, nil
 	}
 	if c.DatabaseURL == "" {

@@ -11,33 +11,35 @@ import (
 // its end, charged once, with every event once.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	for name, until := range map[string]func(w *world, s *shop) (orderID string){
-		"after the 202": func(w *world, s *shop) string {
-			return w.place(s, "pm_card_visa").ID
+	// Each returns what holds the system at its point until it is killed.
+	nothing := func() {}
+	for name, until := range map[string]func(w *world, s *shop) (orderID string, letGo func()){
+		"after the 202": func(w *world, s *shop) (string, func()) {
+			return w.place(s, "pm_card_visa").ID, nothing
 		},
-		"in reserve": func(w *world, s *shop) string {
+		"in reserve": func(w *world, s *shop) (string, func()) {
 			unlock := w.lock("inventory")
-			defer unlock()
+			w.t.Cleanup(unlock)
 			order := w.place(s, "pm_card_visa")
 			eventually(w.t, 30*time.Second, "the saga has not asked for the stock", func() bool {
 				return w.running(order.ID, "inventory.reserve")
 			})
-			return order.ID
+			return order.ID, unlock
 		},
-		"after the provider took the money": func(w *world, s *shop) string {
+		"after the provider took the money": func(w *world, s *shop) (string, func()) {
 			hold := w.hold("capture", "after")
 			order := w.place(s, "pm_card_visa")
 			eventually(w.t, 30*time.Second, "nothing was captured", func() bool { return w.held(hold) })
-			return order.ID
+			return order.ID, nothing
 		},
-		"after confirm": func(w *world, s *shop) string {
+		"after confirm": func(w *world, s *shop) (string, func()) {
 			hold := w.hold("capture", "before")
 			order := w.place(s, "pm_card_visa")
 			eventually(w.t, 30*time.Second, "the order was not confirmed", func() bool {
 				seen, err := s.order(w.t.Context(), order.ID)
 				return err == nil && seen.State == "confirmed" && w.held(hold)
 			})
-			return order.ID
+			return order.ID, nothing
 		},
 	} {
 		for kind, withChildren := range map[string]bool{"with its children": true, "alone": false} {
@@ -48,8 +50,9 @@ func TestKill(t *testing.T) {
 				s := w.customer()
 				stock, err := s.available(t.Context())
 				require.NoError(t, err)
-				orderID := until(w, s)
+				orderID, letGo := until(w, s)
 				p.kill(withChildren)
+				letGo()
 
 				p = w.start()
 				began := time.Now()

@@ -47,7 +47,7 @@ type demo struct {
 	asJSON   bool
 }
 
-// runPrivate runs the demo on a stack of its own: free ports, a temporary folder, nothing of the environment.
+// runPrivate runs the demo on a stack of its own: free ports, a temporary folder, no server that the environment names.
 func (d demo) runPrivate(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "orderly-demo-")
 	if err != nil {

@@ -41,15 +41,7 @@ func devCommand() *cobra.Command {
 				return err
 			}
 			say("API          http://" + s.apiAddr + "  (orders are accepted from now on, and wait for Temporal)")
-			greet, stopGreeting := context.WithCancel(cmd.Context())
-			greeted := make(chan error, 1)
-			go func() { greeted <- s.greet(greet) }()
-			err = s.run(cmd.Context())
-			stopGreeting()
-			if greeting := <-greeted; err == nil {
-				err = greeting
-			}
-			return err
+			return s.run(cmd.Context(), part{"greeting", s.greet})
 		},
 	}
 	command.Flags().StringVar(&data, "data", "", "the folder everything is kept in (default: ORDERLY_DATA, or .orderly)")
@@ -60,9 +52,17 @@ func devCommand() *cobra.Command {
 func (s *stack) greet(ctx context.Context) error {
 	select {
 	case <-s.ready:
+		if err := s.introduce(ctx); err != nil {
+			return unlessStopped(ctx, err)
+		}
+		<-ctx.Done()
+		return nil
 	case <-ctx.Done():
 		return nil
 	}
+}
+
+func (s *stack) introduce(ctx context.Context) error {
 	if s.temporalUI != "" {
 		s.say("Temporal UI  " + s.temporalUI)
 	}

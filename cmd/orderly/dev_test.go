@@ -70,11 +70,7 @@ func TestDemo(t *testing.T) {
 		require.Empty(t, s.differences(outcomes[i]))
 	}
 
-	response, err := http.Get("http://" + w.api + "/metrics")
-	require.NoError(t, err)
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
+	figures := w.metrics()
 	for _, metric := range []string{
 		`orderly_orders_ended_total{reason="",state="completed"} 4`,
 		`orderly_orders_ended_total{reason="out_of_stock",state="rejected"} 1`,
@@ -87,9 +83,20 @@ func TestDemo(t *testing.T) {
 		`orderly_cache_requests_total{cache="profile",result="hit"}`,
 		`orderly_cache_requests_total{cache="session",result="hit"}`,
 		`orderly_http_requests_total{`,
+		`orderly_orders_attention{attention="parked"} 0`,
 	} {
-		require.Contains(t, string(body), metric)
+		require.Contains(t, figures, metric)
 	}
+}
+
+func (w *world) metrics() string {
+	w.t.Helper()
+	response, err := http.Get("http://" + w.api + "/metrics")
+	require.NoError(w.t, err)
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(w.t, err)
+	return string(body)
 }
 
 // ^C in a terminal reaches go run and the program at the same time.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +89,9 @@ func TestHistories(t *testing.T) {
 				require.NoError(t, temporal.CancelWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), ""))
 				w.ends(s, order.ID, 4)
 				w.release(hold)
+				eventually(t, 30*time.Second, "the frozen attempt has not come to its end", func() bool {
+					return strings.Contains(w.metrics(), `orderly_step_duration_seconds_count{outcome="failed",step="payments.authorize"}`)
+				})
 				return order.ID
 			},
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
@@ -19,8 +21,8 @@ import (
 )
 
 // run runs every part until ctx ends, stops them in reverse order, and closes what was opened. API, workers, relay,
-// listeners, provider, Temporal: each is still there for those that stop before it.
-func (s *stack) run(ctx context.Context) error {
+// listeners, provider, Temporal: each is still there for those that stop before it. more is stopped first.
+func (s *stack) run(ctx context.Context, more ...part) error {
 	temporal := &temporalPart{stack: s, connected: make(chan struct{})}
 	parts := []part{{"temporal", temporal.run}}
 	if s.sandbox != nil {
@@ -40,9 +42,10 @@ func (s *stack) run(ctx context.Context) error {
 		part{"relay", s.relay.Run},
 		part{"workers", func(ctx context.Context) error { return s.work(ctx, temporal) }},
 		part{"sweep", s.starter.Sweep},
+		part{"patrol", s.starter.Patrol},
 		part{"api", func(ctx context.Context) error { return serveHTTP(ctx, s.api().Server(), s.apiListener, nil) }},
 	)
-	return errors.Join(runParts(ctx, s.log, parts), s.close())
+	return errors.Join(runParts(ctx, s.log, append(parts, more...)), s.close())
 }
 
 // work runs the Temporal workers of all roles, from when Temporal is there.
@@ -52,28 +55,33 @@ func (s *stack) work(ctx context.Context, temporal *temporalPart) error {
 	case <-ctx.Done():
 		return nil
 	}
-	steps := workers.NewSteps(s.registry)
+	steps, failed := workers.NewSteps(s.registry), make(chan error, 3)
+	poll := func(queue string, register func(r worker.Registry)) worker.Worker {
+		return workers.NewWorker(temporal.client, queue, steps, s.log, func(err error) { failed <- err }, register)
+	}
 	pollers := []worker.Worker{
-		workers.New(temporal.client, activities.OrdersQueue, steps, s.log, func(r worker.Registry) {
+		poll(activities.OrdersQueue, func(r worker.Registry) {
 			workflows.Register(r)
 			activities.Orders{Service: s.orders}.Register(r)
 		}),
-		workers.New(temporal.client, activities.InventoryQueue, steps, s.log, func(r worker.Registry) {
-			activities.Inventory{Service: s.inventory}.Register(r)
-		}),
-		workers.New(temporal.client, activities.PaymentsQueue, steps, s.log, func(r worker.Registry) {
-			activities.Payments{Service: s.payments}.Register(r)
-		}),
+		poll(activities.InventoryQueue, func(r worker.Registry) { activities.Inventory{Service: s.inventory}.Register(r) }),
+		poll(activities.PaymentsQueue, func(r worker.Registry) { activities.Payments{Service: s.payments}.Register(r) }),
 	}
-	for _, w := range pollers {
+	for i, w := range pollers {
 		if err := w.Start(); err != nil {
+			stopAll(pollers[:i])
 			return fmt.Errorf("start polling Temporal: %w", err)
 		}
 	}
 	close(s.ready)
-	<-ctx.Done()
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		err = fmt.Errorf("polling Temporal: %w", err)
+	}
 	stopAll(pollers)
-	return nil
+	return err
 }
 
 // stopAll stops the workers side by side: each waits for its own activities.
@@ -100,7 +108,12 @@ type temporalPart struct {
 func (t *temporalPart) run(ctx context.Context) error {
 	s := t.stack
 	if s.cfg.TemporalAddress != "" {
-		if err := t.connect(ctx, s.cfg.TemporalAddress, false); err != nil {
+		// Address, namespace, TLS and API key, from the variables every Temporal client knows.
+		options, err := envconfig.LoadDefaultClientOptions()
+		if err != nil {
+			return fmt.Errorf("read the TEMPORAL_* variables: %w", err)
+		}
+		if err := t.connect(ctx, options, false); err != nil {
 			return unlessStopped(ctx, err)
 		}
 		defer t.client.Close()
@@ -111,14 +124,13 @@ func (t *temporalPart) run(ctx context.Context) error {
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
-	// Not under ctx: the server is stopped below, after everything that needs it.
 	server, err := embedded.StartTemporal(ctx, t.serverConfig(cli))
 	if err != nil {
 		return unlessStopped(ctx, err)
 	}
 	defer func() { _ = server.Stop(context.WithoutCancel(ctx)) }()
 	s.temporalUI = "http://" + server.UIAddr()
-	if err := t.connect(ctx, server.Addr(), true); err != nil {
+	if err := t.connect(ctx, client.Options{HostPort: server.Addr()}, true); err != nil {
 		return unlessStopped(ctx, err)
 	}
 	defer t.client.Close()
@@ -141,9 +153,9 @@ func (t *temporalPart) serverConfig(cli string) embedded.TemporalConfig {
 }
 
 // connect gives the starter and the workers their client. A server outside may not be up yet and is waited for.
-func (t *temporalPart) connect(ctx context.Context, addr string, searchable bool) error {
+func (t *temporalPart) connect(ctx context.Context, options client.Options, searchable bool) error {
 	s := t.stack
-	options := client.Options{HostPort: addr, Logger: log.NewStructuredLogger(s.log)}
+	options.Logger = log.NewStructuredLogger(s.log)
 	for told := false; ; told = true {
 		c, err := client.DialContext(ctx, options)
 		if err == nil {
@@ -151,7 +163,7 @@ func (t *temporalPart) connect(ctx context.Context, addr string, searchable bool
 			break
 		}
 		if !told {
-			s.say("Waiting for Temporal at " + addr + " (TEMPORAL_ADDRESS): " + err.Error())
+			s.say("Waiting for Temporal at " + options.HostPort + " (TEMPORAL_ADDRESS): " + err.Error())
 		}
 		select {
 		case <-time.After(time.Second):
@@ -160,7 +172,7 @@ func (t *temporalPart) connect(ctx context.Context, addr string, searchable bool
 		}
 	}
 	if !searchable {
-		searchable = workers.KnowsSearchAttributes(ctx, t.client, client.DefaultNamespace, workflows.SearchAttributes())
+		searchable = workers.KnowsSearchAttributes(ctx, t.client, cmp.Or(options.Namespace, client.DefaultNamespace), workflows.SearchAttributes())
 		if !searchable {
 			s.say("This Temporal namespace lacks our search attributes; sagas run without them.")
 		}

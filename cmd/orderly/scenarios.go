@@ -22,7 +22,8 @@ type scenario struct {
 	state   string
 	reason  string
 	charged int64
-	taken   int64 // pieces of the first line's SKU that are gone
+	taken   int64 // pieces of each line's SKU that are gone
+	asked   int   // how often the provider is asked what became of the payment: more than once where an answer was lost
 	events  []string
 }
 
@@ -33,7 +34,7 @@ var completedEvents = []string{
 var scenarios = []scenario{
 	{
 		name: "completes", lines: []shopLine{{"LAMP-DESK", 1}}, method: "pm_card_visa",
-		state: "completed", charged: 4550, taken: 1, events: completedEvents,
+		state: "completed", charged: 4550, taken: 1, asked: 1, events: completedEvents,
 	},
 	{
 		name: "card declined", lines: []shopLine{{"LAMP-DESK", 1}}, method: "pm_card_chargeDeclinedInsufficientFunds",
@@ -42,11 +43,11 @@ var scenarios = []scenario{
 	},
 	{
 		name: "authorised, answer lost", lines: []shopLine{{"MUG-BLUE", 1}}, method: "pm_sandbox_confirm_answer_lost",
-		state: "completed", charged: 1000, taken: 1, events: completedEvents,
+		state: "completed", charged: 1000, taken: 1, asked: 2, events: completedEvents,
 	},
 	{
 		name: "captured, answer lost", lines: []shopLine{{"MUG-BLUE", 1}}, method: "pm_sandbox_capture_answer_lost",
-		state: "completed", charged: 1000, taken: 1, events: completedEvents,
+		state: "completed", charged: 1000, taken: 1, asked: 2, events: completedEvents,
 	},
 	{
 		name: "out of stock", lines: []shopLine{{"VINYL-FIRST", 1}}, method: "pm_card_visa",
@@ -97,6 +98,10 @@ func (s scenario) play(ctx context.Context, shop *shop, tell func(event string, 
 	if err != nil {
 		return outcome{}, err
 	}
+	calls, err := shop.calls(ctx, order.ID)
+	if err != nil {
+		return outcome{}, err
+	}
 	sku := s.lines[0].SKU
 	o := outcome{
 		Scenario: s.name, OrderID: order.ID, State: order.State, Reason: order.Reason, currency: order.Currency,
@@ -116,6 +121,15 @@ func (s scenario) play(ctx context.Context, shop *shop, tell func(event string, 
 	}
 	if authorisations > 1 {
 		o.wrong = append(o.wrong, fmt.Sprintf("the card was authorised %d times", authorisations))
+	}
+	if calls["get"] < s.asked {
+		o.wrong = append(o.wrong, fmt.Sprintf("the provider was asked %d times what became of the payment, not %d: was an answer lost at all?",
+			calls["get"], s.asked))
+	}
+	for _, line := range s.lines[1:] {
+		if after[line.SKU] != before[line.SKU]-s.taken {
+			o.wrong = append(o.wrong, fmt.Sprintf("the stock of %s went from %d to %d", line.SKU, before[line.SKU], after[line.SKU]))
+		}
 	}
 	o.wrong = append(o.wrong, s.differences(o)...)
 	return o, nil

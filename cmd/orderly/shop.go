@@ -110,6 +110,13 @@ func (s *shop) book(ctx context.Context, orderID string) ([]sandbox.Charge, erro
 	return charges, nil
 }
 
+// calls is how often the sandbox provider was asked for what, for an order.
+func (s *shop) calls(ctx context.Context, orderID string) (map[string]int, error) {
+	var orders map[string]map[string]int
+	err := s.call(ctx, http.MethodGet, s.sandbox+"/sandbox/calls?order_id="+url.QueryEscape(orderID), nil, nil, &orders)
+	return orders[orderID], err
+}
+
 func (s *shop) call(ctx context.Context, method, target string, header http.Header, in, out any) error {
 	var body bytes.Buffer
 	if in != nil {

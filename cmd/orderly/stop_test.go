@@ -78,7 +78,7 @@ func TestStop(t *testing.T) {
 				}
 			}
 			require.Equal(t, []string{
-				"api", "sweep", "workers", "relay", "housekeeping", "listeners", "listeners", "sandbox provider", "temporal",
+				"greeting", "api", "patrol", "sweep", "workers", "relay", "housekeeping", "listeners", "listeners", "sandbox provider", "temporal",
 			}, stopped)
 		})
 	}
@@ -171,15 +171,11 @@ func TestRefusals(t *testing.T) {
 			p := w.launch("dev", "--data", w.data)
 			p.wait(time.Minute)
 			require.Equal(t, 1, p.cmd.ProcessState.ExitCode(), p.printed())
-			var complaints []string
-			for line := range strings.Lines(p.printed()) {
-				if strings.HasPrefix(line, "orderly:") {
-					complaints = append(complaints, line)
-				}
-			}
-			require.Len(t, complaints, 1, p.printed())
+			_, complaint, found := strings.Cut(p.printed(), "orderly: ")
+			require.True(t, found, p.printed())
+			require.Equal(t, 1, strings.Count(complaint, "\n"), "more than one line: %s", p.printed())
 			for _, said := range c.says {
-				require.Contains(t, complaints[0], said)
+				require.Contains(t, complaint, said)
 			}
 			require.NotContains(t, p.printed(), "secret")
 		})
