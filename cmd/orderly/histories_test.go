@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/common/v1"
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/history/v1"
 	"go.temporal.io/api/temporalproto"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
@@ -169,3 +171,36 @@ func (w *world) exec(service, statement string, args ...any) {
 }
 
 func quiet() log.Logger { return log.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
+
+// An operator resets the workflow of an order that is paid for: everything is asked for again, and nothing happens twice.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	p := w.start()
+	s := w.customer()
+	temporal, err := client.Dial(client.Options{HostPort: w.temporal(), Logger: quiet()})
+	require.NoError(t, err)
+	t.Cleanup(temporal.Close)
+	order := w.place(s, "pm_card_visa")
+	w.requireCompleted(s, order.ID)
+	before, err := s.available(t.Context())
+	require.NoError(t, err)
+
+	past := w.history(temporal, order.ID)
+	reset, err := temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace:                 client.DefaultNamespace,
+		WorkflowExecution:         &common.WorkflowExecution{WorkflowId: workflows.OrderWorkflowID(order.ID)},
+		Reason:                    "test",
+		RequestId:                 "reset-" + order.ID,
+		WorkflowTaskFinishEventId: past.GetEvents()[3].GetEventId(), // the first workflow task's end
+	})
+	require.NoError(t, err)
+	var result workflows.OrderResult
+	require.NoError(t, temporal.GetWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), reset.GetRunId()).Get(t.Context(), &result))
+	require.Equal(t, "completed", string(result.State))
+	w.requireCompleted(s, order.ID)
+	after, err := s.available(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	p.terminate()
+}
