@@ -207,6 +207,7 @@ func (s *stack) openRedis(ctx context.Context) error {
 		s.open = append(s.open, func() error { server.Stop(); return nil })
 		at = "redis://" + server.Addr()
 	}
+	redis.SetLogger(quietRedis{s.log})
 	if s.redis, err = users.NewRedis(at); err != nil {
 		return fmt.Errorf("REDIS_URL is malformed: %w", err)
 	}
@@ -216,6 +217,14 @@ func (s *stack) openRedis(ctx context.Context) error {
 	})
 	s.open = append(s.open, func() error { s.users.Close(); return nil })
 	return nil
+}
+
+// quietRedis takes what go-redis would print on stderr for every connection it can't make. That Redis is away shows in the cache's
+// metrics and in /readyz.
+type quietRedis struct{ log *slog.Logger }
+
+func (q quietRedis) Printf(ctx context.Context, format string, args ...any) {
+	q.log.DebugContext(ctx, "redis client", "said", fmt.Sprintf(format, args...))
 }
 
 // seed puts the product list into the services that own its two halves. What is there already stays as it is.

@@ -14,7 +14,7 @@ import (
 // Obtaining the Temporal CLI can take minutes. A test waits for it no longer than this before its own deadline; the
 // build goes on, and the next run finds it finished.
 const (
-	timeLeftForTest = 2 * time.Minute
+	timeLeftForTest = 4 * time.Minute
 	longestWait     = 20 * time.Minute
 )
 
