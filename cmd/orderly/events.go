@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/journal"
+	"example.com/orderly/internal/notifications"
+)
+
+// deadShown is how many dead events of a listener are listed: more are one cause, not more to read.
+const deadShown = 100
+
+func eventsCommand() *cobra.Command {
+	dead := &cobra.Command{Use: "dead", Short: "Events a listener gave up on; works beside a running stack"}
+	dead.AddCommand(
+		&cobra.Command{
+			Use: "list", Short: "List them, with the reason", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return withInboxes(cmd, func(inboxes map[string]*listen.Inbox) error { return listDead(cmd, inboxes) })
+			},
+		},
+		onDead("show", "Show one, with its body", func(cmd *cobra.Command, inbox *listen.Inbox, listener, id string) error {
+			entry, err := inbox.Show(cmd.Context(), listener, id)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s, %d attempts, %s\n%s\n", entry.State, entry.Attempts, entry.Reason, entry.Body)
+			return err
+		}),
+		onDead("replay", "Have one handled again, as if it had just arrived",
+			func(cmd *cobra.Command, inbox *listen.Inbox, listener, id string) error {
+				return inbox.Replay(cmd.Context(), listener, id)
+			}),
+		onDead("drop", "Give up on one for good; what waits behind it goes on",
+			func(cmd *cobra.Command, inbox *listen.Inbox, listener, id string) error {
+				return inbox.Drop(cmd.Context(), listener, id)
+			}),
+	)
+	command := &cobra.Command{Use: "events", Short: "The events listeners have received"}
+	command.AddCommand(dead)
+	return command
+}
+
+func onDead(verb, short string, do func(cmd *cobra.Command, inbox *listen.Inbox, listener, id string) error) *cobra.Command {
+	return &cobra.Command{
+		Use: verb + " LISTENER EVENT_ID", Short: short, Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withInboxes(cmd, func(inboxes map[string]*listen.Inbox) error {
+				inbox, ok := inboxes[args[0]]
+				if !ok {
+					return fmt.Errorf("there is no listener %q: it is notifications or journal", args[0])
+				}
+				return do(cmd, inbox, args[0], args[1])
+			})
+		},
+	}
+}
+
+func listDead(cmd *cobra.Command, inboxes map[string]*listen.Inbox) error {
+	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "LISTENER\tEVENT\tTYPE\tRECEIVED\tATTEMPTS\tREASON")
+	for _, listener := range []string{"journal", "notifications"} {
+		entries, err := inboxes[listener].Dead(cmd.Context(), listener, deadShown)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", e.Listener, e.EventID, e.Type, e.Received.Format(time.RFC3339), e.Attempts, e.Reason)
+		}
+	}
+	return table.Flush()
+}
+
+// withInboxes opens the built-in listeners' inboxes where the settings say they are. Nothing is handled here: a change is taken
+// up by the stack that runs, or by the next one.
+func withInboxes(cmd *cobra.Command, do func(inboxes map[string]*listen.Inbox) error) error {
+	cfg, err := configFromEnvironment()
+	if err != nil {
+		return err
+	}
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	log := slog.New(slog.DiscardHandler)
+	inboxes := map[string]*listen.Inbox{}
+	for service, listener := range map[string]listen.Listener{
+		"journal":       journal.New(nil).Listener(),
+		"notifications": notifications.New(nil, nil, nil, time.Now, log).Listener(),
+	} {
+		db, err := openExisting(cmd.Context(), cfg, service)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = db.Close() }()
+		inbox, err := listen.Open(cmd.Context(), db.Pool(), string(db.Engine()), []listen.Listener{listener}, listen.Options{Log: log})
+		if err != nil {
+			return err
+		}
+		inboxes[listener.Name] = inbox
+	}
+	return do(inboxes)
+}
+
+// openExisting opens a service's database that a stack has made before; it makes and changes nothing.
+func openExisting(ctx context.Context, cfg config, service string) (*database.DB, error) {
+	at, err := cfg.databaseURL(service)
+	if err != nil {
+		return nil, err
+	}
+	if path, file := strings.CutPrefix(at, "sqlite:"); file {
+		if _, err := os.Stat(path); err != nil {
+			return nil, fmt.Errorf("there is no %s database at %s: run orderly dev first, or set ORDERLY_DATA or DATABASE_URL", service, path)
+		}
+	}
+	db, err := database.Open(ctx, service, at)
+	if err != nil {
+		return nil, err
+	}
+	set, err := db.Pending(ctx, database.Migrations{Set: "inbox", Files: listen.Migrations()})
+	if err == nil && set != "" {
+		err = fmt.Errorf("the %s database has an older schema: start this version of orderly on it first", service)
+	}
+	if err != nil {
+		_ = db.Close()
+		return nil, err
+	}
+	return db, nil
+}
