@@ -102,12 +102,15 @@ func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 	state, reason := s.endFor(cause)
 	if activities.Undone(cause) {
 		// An earlier run of this saga (before a Reset, or lost) had begun to undo, and how far it came is not in this history.
-		// Every undo succeeds when there is nothing to undo, so all of them run; the order itself knows how it stands.
+		// Every undo succeeds when there is nothing to undo, so all of them run, unless the order itself says that it is paid for
+		// and handed over: then somebody else has undone a step of it, and its money is not ours to give back.
 		s.undos = []undo{s.releaseStock(), s.voidPayment(), s.refundPayment()}
 		standing, err := s.standing(ctx)
 		switch {
 		case err != nil:
 			return OrderResult{}, err
+		case standing.State == orders.Completed:
+			return s.finish(standing.State, standing.Reason)
 		case standing.State.Ended():
 			s.compensate(ctx)
 			return s.finish(standing.State, standing.Reason)

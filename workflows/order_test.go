@@ -198,6 +198,11 @@ func TestOrderThatWasBeingUndone(t *testing.T) {
 			asked:    "inventory.reserve orders.look_up " + everything + " orders.reverse",
 			result:   workflows.OrderResult{State: orders.Reversed, Reason: "step_undone"},
 		},
+		"a completed order is left alone": {
+			standing: activities.Standing{State: orders.Completed},
+			asked:    "inventory.reserve orders.look_up",
+			result:   workflows.OrderResult{State: orders.Completed},
+		},
 		"an order that has ended keeps its end": {
 			standing: activities.Standing{State: orders.Cancelled, Reason: "cancel_requested"},
 			asked:    "inventory.reserve orders.look_up " + everything,
