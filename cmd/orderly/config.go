@@ -79,9 +79,6 @@ func (c config) check() error {
 			return fmt.Errorf("%s is malformed: it must be a URL that starts with postgres:// or sqlite:", databaseVariable(service))
 		}
 	}
-	if c.RabbitMQURL != "" {
-		return fmt.Errorf("RABBITMQ_URL is set, but this version delivers events in-process only: unset it")
-	}
 	for _, a := range []struct{ name, value string }{
 		{"ORDERLY_API_ADDR", c.APIAddr}, {"ORDERLY_SANDBOX_ADDR", c.SandboxAddr}, {"TEMPORAL_ADDRESS", c.TemporalAddress},
 	} {

@@ -21,7 +21,7 @@ func devCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "dev",
 		Short: "Run the whole system in this process, with nothing else installed",
-		Long: "Run the whole system in this process. Each of DATABASE_URL, REDIS_URL, SMTP_URL, TEMPORAL_ADDRESS and\n" +
+		Long: "Run the whole system in this process. Each of DATABASE_URL, RABBITMQ_URL, REDIS_URL, SMTP_URL, TEMPORAL_ADDRESS and\n" +
 			"STRIPE_API_KEY that is set replaces the part that is embedded otherwise.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

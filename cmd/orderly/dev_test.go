@@ -54,22 +54,7 @@ func TestDemo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.start()
-	d := w.launch("demo", "--json", "--url", "http://"+w.api, "--sandbox-url", "http://"+w.book)
-	d.wait(2 * time.Minute)
-	require.Equal(t, 0, d.cmd.ProcessState.ExitCode(), d.printed())
-	var outcomes []outcome
-	for line := range strings.Lines(d.printed()) {
-		if strings.HasPrefix(line, "{") {
-			var o outcome
-			require.NoError(t, json.Unmarshal([]byte(line), &o))
-			outcomes = append(outcomes, o)
-		}
-	}
-	require.Len(t, outcomes, len(scenarios))
-	for i, s := range scenarios {
-		require.Empty(t, s.differences(outcomes[i]))
-	}
-
+	w.demo()
 	figures := w.metrics()
 	for _, metric := range []string{
 		`orderly_orders_ended_total{reason="",state="completed"} 4`,
@@ -86,6 +71,26 @@ func TestDemo(t *testing.T) {
 		`orderly_orders_attention{attention="parked"} 0`,
 	} {
 		require.Contains(t, figures, metric)
+	}
+}
+
+// demo runs the demo on the running stack and checks what it prints.
+func (w *world) demo() {
+	w.t.Helper()
+	d := w.launch("demo", "--json", "--url", "http://"+w.api, "--sandbox-url", "http://"+w.book)
+	d.wait(2 * time.Minute)
+	require.Equal(w.t, 0, d.cmd.ProcessState.ExitCode(), d.printed())
+	var outcomes []outcome
+	for line := range strings.Lines(d.printed()) {
+		if strings.HasPrefix(line, "{") {
+			var o outcome
+			require.NoError(w.t, json.Unmarshal([]byte(line), &o))
+			outcomes = append(outcomes, o)
+		}
+	}
+	require.Len(w.t, outcomes, len(scenarios))
+	for i, s := range scenarios {
+		require.Empty(w.t, s.differences(outcomes[i]))
 	}
 }
 

@@ -34,6 +34,9 @@ func (s *stack) run(ctx context.Context, more ...part) error {
 	for _, inbox := range s.inboxes {
 		parts = append(parts, part{"listeners", inbox.Run})
 	}
+	if s.consumer != nil {
+		parts = append(parts, part{"consumer", s.consumer.Run})
+	}
 	housekeeping := &workers.Housekeeping{
 		Boxes: s.outboxes, Inboxes: s.inboxes, Keys: s.orders.PruneKeys, Sessions: s.users.PruneSessions, Now: s.now, Log: s.log,
 	}

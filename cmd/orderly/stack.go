@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.com/orderly/events/listen"
+	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/embedded"
 	"example.com/orderly/internal/inventory"
@@ -53,6 +54,8 @@ type stack struct {
 	journal       *journal.Journal
 	inboxes       []*listen.Inbox
 	relay         *workers.Relay
+	publisher     *rabbit.Publisher // nil where events are delivered in-process, like consumer
+	consumer      *rabbit.Consumer
 	starter       *workers.Starter
 	redis         *redis.Client
 

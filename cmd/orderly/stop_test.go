@@ -162,7 +162,7 @@ func TestRefusals(t *testing.T) {
 		"the log level does not exist": {"ORDERLY_LOG_LEVEL=loud", []string{"ORDERLY_LOG_LEVEL", `"loud"`}},
 		"the log format is unknown":    {"ORDERLY_LOG_FORMAT=xml", []string{"ORDERLY_LOG_FORMAT", `"xml"`}},
 		"the CLI does not exist":       {"TEMPORAL_CLI=/nowhere/temporal", []string{"TEMPORAL_CLI", "/nowhere/temporal"}},
-		"a broker is set":              {"RABBITMQ_URL=amqp://guest:secret@h", []string{"RABBITMQ_URL"}},
+		"the broker is no broker":      {"RABBITMQ_URL=http://guest:secret@h", []string{"RABBITMQ_URL", "amqp://"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

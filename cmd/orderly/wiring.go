@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"example.com/orderly/api"
 	"example.com/orderly/events/listen"
 	"example.com/orderly/events/local"
+	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/journal"
@@ -39,13 +41,44 @@ func (s *stack) openListeners(ctx context.Context) error {
 		return err
 	}
 
-	transport, err := local.New(s.inboxes...)
+	transport, err := s.openTransport(ctx)
 	if err != nil {
 		return err
 	}
 	s.registry.MustRegister(workers.Inboxes{Inboxes: s.inboxes, Now: s.now}, workers.Attention{Orders: s.orders})
 	s.relay, err = workers.NewRelay(s.outboxes, transport, s.registry, s.log)
 	return err
+}
+
+// openTransport chooses what carries the events: RabbitMQ where it is named, else straight into the inboxes of this process.
+func (s *stack) openTransport(ctx context.Context) (workers.Transport, error) {
+	if s.cfg.RabbitMQURL == "" {
+		return local.New(s.inboxes...)
+	}
+	cfg := rabbit.Config{URL: s.cfg.RabbitMQURL, Log: s.log}
+	// What waiting can't mend is said at once; a broker that is not up yet is waited for by whoever needs it.
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	switch err := rabbit.Check(ctx, cfg); {
+	case errors.Is(err, rabbit.ErrSetup):
+		return nil, err
+	case err != nil:
+		s.say("Waiting for RabbitMQ (RABBITMQ_URL): " + err.Error())
+	}
+	var listeners []listen.Listener
+	for _, inbox := range s.inboxes {
+		listeners = append(listeners, inbox.Listeners()...)
+	}
+	var err error
+	if s.publisher, err = rabbit.NewPublisher(cfg, listeners...); err != nil {
+		return nil, err
+	}
+	s.open = append(s.open, s.publisher.Close)
+	if s.consumer, err = rabbit.NewConsumer(cfg, s.inboxes...); err != nil {
+		return nil, err
+	}
+	s.registry.MustRegister(s.publisher, s.consumer)
+	return s.publisher, nil
 }
 
 func (s *stack) listener(ctx context.Context, db *database.DB, listener listen.Listener) error {
@@ -107,6 +140,9 @@ func (s *stack) api() *api.API {
 			return nil
 		})},
 	)
+	if s.publisher != nil {
+		cfg.Degraded = append(cfg.Degraded, api.Check{Name: "rabbitmq", Ping: s.publisher.Ping})
+	}
 	return api.New(cfg)
 }
 

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/events/listen"
+	"example.com/orderly/events/rabbit"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/testenv"
+)
+
+// The same binary on PostgreSQL, RabbitMQ and Redis, each replacing its embedded part by its URL alone.
+func TestDemoOnRealParts(t *testing.T) {
+	t.Parallel()
+	server, broker, cache := os.Getenv("DATABASE_URL"), os.Getenv("RABBITMQ_URL"), os.Getenv("REDIS_URL")
+	if !strings.HasPrefix(server, "postgres") {
+		testenv.Missing(t, "DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+	}
+	if broker == "" {
+		testenv.Missing(t, "RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
+	}
+	if cache == "" {
+		testenv.Missing(t, "REDIS_URL", "redis://127.0.0.1:6379/0")
+	}
+	at, err := url.Parse(server)
+	require.NoError(t, err)
+	name := "orderly_test_" + strings.ToLower(rand.Text()[:12])
+	at.Path = "/" + name
+
+	w := newWorld(t)
+	t.Cleanup(func() {
+		for _, service := range services {
+			require.NoError(t, database.DropPostgres(context.Background(), server, name+"_"+service))
+		}
+		require.NoError(t, rabbit.Remove(context.Background(), rabbit.Config{URL: broker},
+			listen.Listener{Name: "notifications"}, listen.Listener{Name: "journal"}))
+	})
+	w.env = append(w.env, "DATABASE_URL="+at.String(), "RABBITMQ_URL="+broker, "REDIS_URL="+cache)
+	p := w.start()
+	w.demo()
+	require.Contains(t, w.metrics(), `orderly_rabbit_stored_total{listener="journal"}`)
+	files, err := os.ReadDir(w.data)
+	require.NoError(t, err)
+	for _, file := range files {
+		require.NotContains(t, services, strings.TrimSuffix(file.Name(), ".db"), "a database was embedded though DATABASE_URL is set")
+	}
+	p.terminate()
+
+	// What was announced before is still there after the next start, from the real parts alone.
+	p = w.start()
+	s := w.customer()
+	w.requireCompleted(s, w.place(s, "pm_card_visa").ID)
+	p.terminate()
+}

@@ -1,0 +1,96 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/orderly/events/listen"
+)
+
+// Consumer brings what arrives for the listeners of some inboxes into these inboxes.
+type Consumer struct {
+	link    *link
+	feeds   []*feed
+	stored  *prometheus.CounterVec
+	dead    *prometheus.CounterVec
+	paused  *prometheus.GaugeVec
+	started bool
+}
+
+// NewConsumer returns the consumer for every listener of these inboxes. The error is an ErrSetup about the URL, or that two
+// listeners have the same name.
+func NewConsumer(cfg Config, inboxes ...*listen.Inbox) (*Consumer, error) {
+	s, err := newSettings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := listen.Unique(inboxes...); err != nil {
+		return nil, err
+	}
+	c := &Consumer{
+		link: newLink(s, "consumer", nil),
+		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "orderly_rabbit_stored_total", Help: "Deliveries brought into a listener's inbox, redeliveries among them.",
+		}, []string{"listener"}),
+		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "orderly_rabbit_dead_lettered_total", Help: "Deliveries an inbox could not take, moved to the listener's dead-letter queue.",
+		}, []string{"listener"}),
+		paused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "orderly_rabbit_paused", Help: "1 while consuming waits for the listener's database.",
+		}, []string{"listener"}),
+	}
+	for _, inbox := range inboxes {
+		for _, listener := range inbox.Listeners() {
+			c.feeds = append(c.feeds, &feed{
+				settings: s, link: c.link, inbox: inbox, listener: listener,
+				log:    s.Log.With("listener", listener.Name),
+				stored: c.stored.WithLabelValues(listener.Name), dead: c.dead.WithLabelValues(listener.Name),
+				paused: c.paused.WithLabelValues(listener.Name),
+			})
+		}
+	}
+	return c, nil
+}
+
+// Describe implements prometheus.Collector.
+func (c *Consumer) Describe(descriptions chan<- *prometheus.Desc) {
+	prometheus.DescribeByCollect(c, descriptions)
+}
+
+// Collect implements prometheus.Collector.
+func (c *Consumer) Collect(metrics chan<- prometheus.Metric) {
+	metrics <- c.link.epochs
+	c.stored.Collect(metrics)
+	c.dead.Collect(metrics)
+	c.paused.Collect(metrics)
+}
+
+// Run consumes until ctx ends, then stores what has been delivered, acknowledges it and returns nil. A broker that is away is
+// waited for. The error is an ErrSetup that was met before the listener has consumed anything; one that comes up later is
+// logged, and tried again. Run is called once.
+func (c *Consumer) Run(ctx context.Context) error {
+	if c.started {
+		return errors.New("a consumer runs once")
+	}
+	c.started = true
+	defer c.link.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	for _, f := range c.feeds {
+		all.Go(func() {
+			if err := f.run(ctx); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	<-ctx.Done() // also when there is no listener at all
+	all.Wait()
+	if err := context.Cause(ctx); errors.Is(err, ErrSetup) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package rabbit
+
+import (
+	"context"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderly/events"
+	"example.com/orderly/events/listen"
+)
+
+const (
+	// maxBody is what a broker takes at most from 4.0 on; a larger one would end the channel and everybody else's batch with it.
+	maxBody = 16 << 20
+	// maxShort is what fits into a short string of the protocol.
+	maxShort = 255
+)
+
+// lane is one channel in confirm mode, used by one batch at a time.
+type lane struct {
+	channel  *amqp.Channel
+	exchange string
+	returns  chan amqp.Return
+	closed   chan *amqp.Error
+	// unsettled are confirms that an earlier batch did not live to see. While there are any, nothing more goes out, so that
+	// returns never holds more than inFlight: the client drops what does not fit, and a lost return is a lost event.
+	unsettled []*amqp.DeferredConfirmation
+}
+
+func (l *lane) publish(ctx context.Context, s *session, messages []listen.Message, results []error) {
+	confirms := make([]*amqp.DeferredConfirmation, len(messages))
+	if l.catchUp(ctx); len(l.unsettled) == 0 {
+		l.drain() // of the batch before, which has been reported as not confirmed
+		l.send(ctx, s, messages, results, confirms)
+	}
+	for i, confirm := range confirms {
+		if confirm == nil {
+			if results[i] == nil {
+				results[i] = fmt.Errorf("%w: not sent, an earlier batch is still on its way", ErrUnconfirmed)
+			}
+			continue
+		}
+		acked, err := confirm.WaitContext(ctx)
+		switch {
+		case err != nil:
+			l.unsettled = append(l.unsettled, confirm)
+			results[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+		case !acked && l.channel.IsClosed():
+			results[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, l.why(s))
+		case !acked:
+			results[i] = ErrNacked
+		}
+	}
+	// The client reads a return before the confirm that follows it, so whatever was returned is here by now.
+	returned := l.drain()
+	for i, message := range messages {
+		if results[i] == nil && returned[message.ID] {
+			results[i] = fmt.Errorf("%w: exchange %s, routing key %s", ErrReturned, l.exchange, message.Type)
+		}
+	}
+	// Confirms that stay away without the broker saying why are those of a dead socket; so is a channel the broker has closed.
+	if l.channel.IsClosed() || len(l.unsettled) > 0 && s.blocked() == nil {
+		s.kill()
+	}
+}
+
+// catchUp waits for the confirms of the batch before.
+func (l *lane) catchUp(ctx context.Context) {
+	for len(l.unsettled) > 0 {
+		if _, err := l.unsettled[0].WaitContext(ctx); err != nil {
+			return
+		}
+		l.unsettled = l.unsettled[1:]
+	}
+}
+
+// send writes the messages without waiting for confirms. A write that hangs in the socket holds locks of the client and knows
+// no context, so when ctx ends the socket is closed under it.
+func (l *lane) send(ctx context.Context, s *session, messages []listen.Message, results []error, confirms []*amqp.DeferredConfirmation) {
+	defer context.AfterFunc(ctx, s.kill)()
+	for i, message := range messages {
+		if results[i] = sendable(message); results[i] != nil {
+			continue
+		}
+		if s.blocked() != nil {
+			results[i] = ErrBlocked
+			continue
+		}
+		var err error
+		confirms[i], err = l.channel.PublishWithDeferredConfirmWithContext(ctx, l.exchange, message.Type, true, false, amqp.Publishing{
+			ContentType: events.ContentType, DeliveryMode: amqp.Persistent, MessageId: message.ID, Type: message.Type,
+			AppId: "orderly", Body: message.Body,
+		})
+		if err != nil {
+			confirms[i], results[i] = nil, fmt.Errorf("%w: %w", ErrUnconfirmed, err)
+		}
+	}
+}
+
+func sendable(message listen.Message) error {
+	switch {
+	case len(message.Body) > maxBody:
+		return fmt.Errorf("the event has %d bytes, RabbitMQ takes %d", len(message.Body), maxBody)
+	case len(message.ID) > maxShort || len(message.Type) > maxShort:
+		return fmt.Errorf("the event's id or type is longer than the %d bytes RabbitMQ takes", maxShort)
+	}
+	return nil
+}
+
+// drain empties the returns that are there and says whose they are.
+func (l *lane) drain() map[string]bool {
+	var ids map[string]bool
+	for {
+		select {
+		case r, ok := <-l.returns:
+			if !ok {
+				return ids
+			}
+			if ids == nil {
+				ids = map[string]bool{}
+			}
+			ids[r.MessageId] = true
+		default:
+			return ids
+		}
+	}
+}
+
+func (l *lane) why(s *session) error {
+	select {
+	case err := <-l.closed:
+		if err != nil {
+			return err
+		}
+	case <-s.over:
+		return s.why()
+	default:
+	}
+	return amqp.ErrClosed
+}

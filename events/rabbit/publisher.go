@@ -1,0 +1,183 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderly/events/listen"
+)
+
+const (
+	// lanes is how many batches are on their way at once: as many as there are outboxes to a process, about.
+	lanes = 4
+	// inFlight bounds the messages of a lane that wait for their confirm, and with it the returns that can be waiting.
+	inFlight = 500
+	// patience is how long Publish waits for a broker that is away before it gives the batch back.
+	patience = 3 * time.Second
+)
+
+// Publisher hands events to the broker. Safe for use by several goroutines.
+type Publisher struct {
+	at        settings
+	link      *link
+	listeners []listen.Listener
+	// mend is when (Unix nanoseconds) the topology, which was seen to be broken, is to be declared again; 0 when it is sound.
+	mend     atomic.Int64
+	returned prometheus.Counter
+	nacked   prometheus.Counter
+}
+
+// NewPublisher returns the publisher to a broker, whose queues for these listeners it declares before it publishes anything:
+// after that a returned event means that somebody has broken the topology. It connects when it is first used. The only error
+// is an ErrSetup about the URL.
+func NewPublisher(cfg Config, listeners ...listen.Listener) (*Publisher, error) {
+	s, err := newSettings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &Publisher{
+		at: s, listeners: listeners,
+		returned: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "orderly_rabbit_returned_total", Help: "Events that no queue was bound for. Any means a broken topology.",
+		}),
+		nacked: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "orderly_rabbit_nacked_total", Help: "Events the broker refused.",
+		}),
+	}
+	p.link = newLink(s, "publisher", p.prepare)
+	return p, nil
+}
+
+// Close ends the connection; Publish then fails.
+func (p *Publisher) Close() error {
+	p.link.close()
+	return nil
+}
+
+// Ping connects if need be and returns why that cannot be done now.
+func (p *Publisher) Ping(ctx context.Context) error {
+	_, err := p.link.session(ctx, time.Second)
+	return err
+}
+
+// Describe implements prometheus.Collector.
+func (p *Publisher) Describe(descriptions chan<- *prometheus.Desc) {
+	prometheus.DescribeByCollect(p, descriptions)
+}
+
+// Collect implements prometheus.Collector.
+func (p *Publisher) Collect(metrics chan<- prometheus.Metric) {
+	metrics <- p.returned
+	metrics <- p.nacked
+	metrics <- p.link.epochs
+}
+
+// prepare declares what the events go to and opens the lanes of a new connection.
+func (p *Publisher) prepare(_ context.Context, s *session) error {
+	if err := p.declareAll(s); err != nil {
+		return err
+	}
+	s.lanes = make(chan *lane, lanes)
+	for range lanes {
+		ch, err := s.conn.Channel()
+		if err == nil {
+			err = ch.Confirm(false)
+		}
+		if err != nil {
+			return fmt.Errorf("open a channel with confirms: %w", err)
+		}
+		s.lanes <- &lane{
+			channel: ch, exchange: p.at.exchange(),
+			returns: ch.NotifyReturn(make(chan amqp.Return, inFlight)),
+			closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
+		}
+	}
+	return nil
+}
+
+// declareAll takes no binding away: a relay of an older version must not undo what a newer listener has bound.
+func (p *Publisher) declareAll(s *session) error {
+	ch, err := s.conn.Channel()
+	if err != nil {
+		return fmt.Errorf("open a channel: %w", err)
+	}
+	if err := p.at.declareExchanges(ch); err != nil {
+		return err
+	}
+	for _, listener := range p.listeners {
+		if err := p.at.declare(ch, listener); err != nil {
+			return err
+		}
+	}
+	return ch.Close()
+}
+
+// Publish returns one element per message: nil when the broker has confirmed it and at least one queue has it on disk. Anything
+// else means that it must be published again, and may then arrive twice: ErrReturned, ErrNacked, ErrBlocked, ErrUnconfirmed,
+// ErrSetup, or the reason the broker cannot be reached. It returns when ctx ends, whatever the broker does.
+func (p *Publisher) Publish(ctx context.Context, messages []listen.Message) []error {
+	results := make([]error, len(messages))
+	for done := 0; done < len(messages); done += inFlight {
+		end := min(done+inFlight, len(messages))
+		p.batch(ctx, messages[done:end], results[done:end])
+	}
+	return results
+}
+
+func (p *Publisher) batch(ctx context.Context, messages []listen.Message, results []error) {
+	l, s, err := p.lane(ctx)
+	if err != nil {
+		for i := range results {
+			results[i] = err
+		}
+		return
+	}
+	l.publish(ctx, s, messages, results)
+	s.lanes <- l
+	for _, result := range results {
+		switch {
+		case errors.Is(result, ErrReturned):
+			p.returned.Inc()
+			p.mend.CompareAndSwap(0, time.Now().Add(settle).UnixNano())
+		case errors.Is(result, ErrNacked):
+			p.nacked.Inc()
+		}
+	}
+}
+
+// lane takes a free lane of a connection that is up and not blocked.
+func (p *Publisher) lane(ctx context.Context) (*lane, *session, error) {
+	s, err := p.link.session(ctx, patience)
+	if err != nil {
+		return nil, nil, err
+	}
+	if gate := s.blocked(); gate != nil {
+		select {
+		case <-gate:
+		case <-s.over:
+			return nil, nil, s.why()
+		case <-ctx.Done():
+			return nil, nil, ErrBlocked
+		}
+	}
+	if due := p.mend.Load(); due != 0 && time.Now().UnixNano() >= due && p.mend.CompareAndSwap(due, 0) {
+		if err := s.bounded(ctx, func() error { return p.declareAll(s) }); err != nil {
+			s.kill() // the next connection begins by declaring
+			return nil, nil, err
+		}
+	}
+	select {
+	case l := <-s.lanes:
+		return l, s, nil
+	case <-s.over:
+		return nil, nil, s.why()
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("wait for earlier batches: %w", ctx.Err())
+	}
+}

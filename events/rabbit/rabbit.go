@@ -1,0 +1,120 @@
+// Package rabbit is the transport over RabbitMQ, written for 3.10 and 4.x: a Publisher that the relay hands events to, and a
+// Consumer that stores what arrives in the inboxes. It transports and remembers nothing: retries, dead events and order per
+// subject are the inbox's.
+//
+// Every connection is an epoch: when it ends, whatever was in flight on it is unknown, and the next epoch starts from nothing
+// (new connection, new channels, topology declared again). An acknowledgement that comes late fails on its own dead channel
+// instead of hitting another message of the next one, which is why the client's own recovery stays off.
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// Config says which broker and which part of it. The zero value of everything but URL is what production uses.
+type Config struct {
+	// URL is amqp://user:password@host:5672/vhost, or amqps:// for TLS with the client's query parameters (cacertfile,
+	// certfile, keyfile, server_name_indication).
+	URL string
+	// Prefix starts the name of the exchange and of every queue; default "orderly". Two systems in one vhost need two.
+	Prefix string
+	// Name is what the broker's own tools show for our connections, such as "orderly api@host"; default Prefix.
+	Name string
+	// Log default slog.Default().
+	Log *slog.Logger
+}
+
+var (
+	// ErrSetup is in every error that waiting cannot mend: a wrong URL, a refused login, a missing vhost or right, a queue that
+	// exists with other arguments. Its text names the variable or the queue and the remedy.
+	ErrSetup = errors.New("RabbitMQ is not set up for us")
+	// ErrReturned means that no queue is bound for the event's type: somebody has removed one, or nobody listens.
+	ErrReturned = errors.New("no queue is bound for it")
+	// ErrNacked means that the broker could not take the event over, such as a queue without a majority of its replicas.
+	ErrNacked = errors.New("the broker refused it")
+	// ErrBlocked means that the broker is short of memory or disk and takes no events until that is mended.
+	ErrBlocked = errors.New("the broker is out of memory or disk and takes nothing")
+	// ErrUnconfirmed means that the outcome is unknown: the event must be published again, and may then arrive twice.
+	ErrUnconfirmed = errors.New("not confirmed")
+
+	errClosed = errors.New("the transport has been closed")
+)
+
+// Check connects once and returns nil, an ErrSetup, or the reason the broker is not there yet.
+func Check(ctx context.Context, cfg Config) error {
+	s, err := newSettings(cfg)
+	if err != nil {
+		return err
+	}
+	opened, err := s.dial(ctx, "check")
+	if err != nil {
+		return err
+	}
+	opened.close()
+	return nil
+}
+
+// settings is a Config that has been looked at.
+type settings struct {
+	Config
+	uri amqp.URI
+	// where is the broker's address and vhost: all of the URL that may be shown.
+	where string
+}
+
+func newSettings(cfg Config) (settings, error) {
+	uri, err := amqp.ParseURI(cfg.URL)
+	if err != nil {
+		// The parser's own words can quote the password.
+		return settings{}, setupError{text: "RABBITMQ_URL is not usable: it must read amqp://user:password@host:5672/vhost " +
+			"(amqps:// for TLS), with @ : / ? # % in the user, the password or the vhost written as %40 %3A %2F %3F %23 %25"}
+	}
+	if cfg.Prefix == "" {
+		cfg.Prefix = "orderly"
+	}
+	if cfg.Name == "" {
+		cfg.Name = cfg.Prefix
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	where := fmt.Sprintf("%s, vhost %q", net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port)), uri.Vhost)
+	return settings{Config: cfg, uri: uri, where: where}, nil
+}
+
+type setupError struct {
+	text  string
+	cause error
+}
+
+func (e setupError) Error() string        { return e.text }
+func (e setupError) Is(target error) bool { return target == ErrSetup }
+func (e setupError) Unwrap() error        { return e.cause }
+
+// backoff is how long to wait after this many failures in a row: 0.2 s doubling to 10 s, with jitter so that many processes do
+// not come back at the same moment.
+func backoff(failures int) time.Duration {
+	longest := min(200*time.Millisecond<<min(max(failures-1, 0), 10), 10*time.Second)
+	return longest/2 + rand.N(longest/2)
+}
+
+// sleep reports whether it slept to the end.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

@@ -1,0 +1,172 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderly/events"
+	"example.com/orderly/events/listen"
+)
+
+// deliveryLimit is how often the broker brings a message whose consumer always dies of it, before it moves it to the dead-letter
+// queue. Every end of a connection counts for all messages that were not acknowledged yet, hence far more than a crash needs.
+// Stated, because the default is none up to 3.13 and 20 from 4.0.
+const deliveryLimit = 100
+
+// settle is how long a queue that has gone missing is left alone before it is made anew. When it comes back within milliseconds
+// a broker (3.10 does) attaches the old consumers to the new queue and delivers nothing to them, instead of cancelling them.
+const settle = time.Second
+
+// anything is the binding key of a listener that wants every type.
+const anything = "#"
+
+func (c settings) exchange() string           { return c.Prefix + ".events" }
+func (c settings) deadExchange() string       { return c.Prefix + ".dead" }
+func (c settings) queue(name string) string   { return c.Prefix + "." + name }
+func (c settings) deadQueue(of string) string { return c.Prefix + "." + of + ".dead" }
+
+// Declare makes the exchange, and for each listener its queue with its bindings and its dead-letter queue. Idempotent. ErrSetup
+// when one exists with other arguments or the user lacks a right. Publisher and Consumer do this by themselves; called before
+// them, nothing that is published while no consumer has run yet is missed.
+func Declare(ctx context.Context, cfg Config, listeners ...listen.Listener) error {
+	return withChannel(ctx, cfg, "declare", func(c settings, ch *amqp.Channel) error {
+		for _, listener := range listeners {
+			if err := c.declare(ch, listener); err != nil {
+				return err
+			}
+			if err := c.unbind(ch, listener); err != nil {
+				return err
+			}
+		}
+		return c.declareExchanges(ch)
+	})
+}
+
+// Remove deletes what Declare makes, for these listeners and for all: whatever waits in the queues is lost. It is for tests and
+// for taking a system down.
+func Remove(ctx context.Context, cfg Config, listeners ...listen.Listener) error {
+	return withChannel(ctx, cfg, "remove", func(c settings, ch *amqp.Channel) error {
+		for _, listener := range listeners {
+			for _, queue := range []string{c.queue(listener.Name), c.deadQueue(listener.Name)} {
+				if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
+					return c.refused(err, "delete", "queue", queue)
+				}
+			}
+		}
+		for _, exchange := range []string{c.exchange(), c.deadExchange()} {
+			if err := ch.ExchangeDelete(exchange, false, false); err != nil {
+				return c.refused(err, "delete", "exchange", exchange)
+			}
+		}
+		return nil
+	})
+}
+
+func withChannel(ctx context.Context, cfg Config, role string, calls func(settings, *amqp.Channel) error) error {
+	c, err := newSettings(cfg)
+	if err != nil {
+		return err
+	}
+	s, err := c.dial(ctx, role)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.bounded(ctx, func() error {
+		ch, err := s.conn.Channel()
+		if err != nil {
+			return fmt.Errorf("open a channel: %w", err)
+		}
+		return calls(c, ch)
+	})
+}
+
+func (c settings) declareExchanges(ch *amqp.Channel) error {
+	if err := ch.ExchangeDeclare(c.exchange(), amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
+		return c.refused(err, "declare", "exchange", c.exchange())
+	}
+	if err := ch.ExchangeDeclare(c.deadExchange(), amqp.ExchangeDirect, true, false, false, false, nil); err != nil {
+		return c.refused(err, "declare", "exchange", c.deadExchange())
+	}
+	return nil
+}
+
+// declare makes everything one listener needs and takes nothing away. The arguments are part of a queue's identity and can
+// never be changed; whatever an operator may want to tune (length limits, consumer time-out, at-least-once dead-lettering)
+// belongs in a policy.
+func (c settings) declare(ch *amqp.Channel, listener listen.Listener) error {
+	if err := c.declareExchanges(ch); err != nil {
+		return err
+	}
+	queue, dead := c.queue(listener.Name), c.deadQueue(listener.Name)
+	if _, err := ch.QueueDeclare(dead, true, false, false, false, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}); err != nil {
+		return c.refused(err, "declare", "queue", dead)
+	}
+	if err := ch.QueueBind(dead, queue, c.deadExchange(), false, nil); err != nil {
+		return c.refused(err, "bind", "queue", dead)
+	}
+	if _, err := ch.QueueDeclare(queue, true, false, false, false, amqp.Table{
+		amqp.QueueTypeArg:           amqp.QueueTypeQuorum,
+		"x-single-active-consumer":  true,
+		"x-delivery-limit":          int64(deliveryLimit),
+		"x-dead-letter-exchange":    c.deadExchange(),
+		"x-dead-letter-routing-key": queue,
+	}); err != nil {
+		return c.refused(err, "declare", "queue", queue)
+	}
+	for _, key := range keys(listener) {
+		if err := ch.QueueBind(queue, key, c.exchange(), false, nil); err != nil {
+			return c.refused(err, "bind", "queue", queue)
+		}
+	}
+	return nil
+}
+
+// unbind removes the bindings an earlier version of the listener may have left: AMQP cannot list them, but removing one that is
+// not there is no error. Types that have left the catalogue are not found this way; nobody publishes them.
+func (c settings) unbind(ch *amqp.Channel, listener listen.Listener) error {
+	wanted := keys(listener)
+	stale := []string{anything}
+	for _, payload := range events.Catalogue() {
+		stale = append(stale, payload.EventType())
+	}
+	for _, key := range stale {
+		if slices.Contains(wanted, key) {
+			continue
+		}
+		if err := ch.QueueUnbind(c.queue(listener.Name), key, c.exchange(), nil); err != nil {
+			return c.refused(err, "unbind", "queue", c.queue(listener.Name))
+		}
+	}
+	return nil
+}
+
+func keys(listener listen.Listener) []string {
+	if len(listener.Types) == 0 {
+		return []string{anything}
+	}
+	return listener.Types
+}
+
+// refused explains why the broker did not do something to an exchange or a queue.
+func (c settings) refused(err error, verb, kind, name string) error {
+	var broker *amqp.Error
+	if errors.As(err, &broker) && broker.Server {
+		switch broker.Code {
+		case amqp.PreconditionFailed:
+			return setupError{cause: err, text: fmt.Sprintf("the %s %q of RabbitMQ at %s exists with other settings than ours (%s); when "+
+				"nothing waits in it, delete it (rabbitmqctl delete_queue, or the management UI) and it is made anew; else move what "+
+				"waits away first", kind, name, c.where, broker.Reason)}
+		case amqp.AccessRefused:
+			return setupError{cause: err, text: fmt.Sprintf("RABBITMQ_URL: user %q may not %s the %s %q of RabbitMQ at %s (%s); run "+
+				"rabbitmqctl set_permissions -p %s %s '^%[9]s\\..*' '^%[9]s\\..*' '^%[9]s\\..*'",
+				c.uri.Username, verb, kind, name, c.where, broker.Reason, c.uri.Vhost, c.uri.Username, c.Prefix)}
+		}
+	}
+	return fmt.Errorf("%s the %s %s: %w", verb, kind, name, err)
+}
