@@ -154,9 +154,13 @@ func onceAMinute(now func() time.Time, ping func(ctx context.Context) error) fun
 	return func(ctx context.Context) error {
 		lock.Lock()
 		defer lock.Unlock()
-		if asked.IsZero() || now().Sub(asked) >= time.Minute {
-			asked, last = now(), ping(ctx)
+		if !asked.IsZero() && now().Sub(asked) < time.Minute {
+			return last
 		}
-		return last
+		err := ping(ctx)
+		if ctx.Err() == nil { // else it is about whoever asked, and says nothing to the next one
+			asked, last = now(), err
+		}
+		return err
 	}
 }
