@@ -70,6 +70,14 @@ type API struct {
 
 // New returns the API. It makes no call.
 func New(cfg Config) *API {
+	a := NewHealth(cfg)
+	a.routes()
+	return a
+}
+
+// NewHealth returns the part of the API that every process has, whatever it does: /healthz, /readyz and /metrics. Of cfg it takes
+// what is about that.
+func NewHealth(cfg Config) *API {
 	if cfg.AnswerWithin == 0 {
 		cfg.AnswerWithin = 5 * time.Second
 	}
@@ -84,11 +92,6 @@ func New(cfg Config) *API {
 	}
 	a := &API{cfg: cfg, log: cfg.Logger, now: cfg.Now, engine: gin.New(), metrics: newMetrics(cfg.Registerer)}
 	a.draining, a.drain = context.WithCancel(context.Background())
-	a.routes()
-	return a
-}
-
-func (a *API) routes() {
 	// The error only reports addresses that cannot be read, and there are none: no header is believed about who is calling.
 	_ = a.engine.SetTrustedProxies(nil)
 	a.engine.HandleMethodNotAllowed = true
@@ -96,6 +99,17 @@ func (a *API) routes() {
 	a.engine.NoRoute(a.handle(unknownRoute))
 	a.engine.NoMethod(a.handle(methodNotAllowed))
 
+	metrics := promhttp.HandlerFor(a.cfg.Gatherer, promhttp.HandlerOpts{})
+	a.engine.GET("/healthz", a.handle(healthz))
+	a.engine.GET("/readyz", a.handle(a.readyz))
+	a.engine.GET("/metrics", a.handle(func(c *gin.Context) error {
+		metrics.ServeHTTP(c.Writer, c.Request)
+		return nil
+	}))
+	return a
+}
+
+func (a *API) routes() {
 	v1 := a.engine.Group("/v1")
 	v1.POST("/users", a.handle(a.register))
 	v1.POST("/sessions", a.handle(a.login))
@@ -104,15 +118,7 @@ func (a *API) routes() {
 	v1.GET("/products", a.handle(a.products))
 	v1.POST("/orders", a.handle(a.signedIn(a.placeOrder)))
 	v1.GET("/orders/:id", a.handle(a.signedIn(a.showOrder)))
-
-	metrics := promhttp.HandlerFor(a.cfg.Gatherer, promhttp.HandlerOpts{})
-	a.engine.GET("/healthz", a.handle(healthz))
-	a.engine.GET("/readyz", a.handle(a.readyz))
 	a.engine.GET("/openapi.yaml", a.handle(openapi))
-	a.engine.GET("/metrics", a.handle(func(c *gin.Context) error {
-		metrics.ServeHTTP(c.Writer, c.Request)
-		return nil
-	}))
 }
 
 // Server returns an http.Server for the API with every limit set; callers choose the listener. Its Shutdown first answers the

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 )
@@ -24,12 +27,17 @@ type config struct {
 
 	Data           string `env:"ORDERLY_DATA" envDefault:".orderly"`
 	APIAddr        string `env:"ORDERLY_API_ADDR" envDefault:"127.0.0.1:8080"`
+	HealthAddr     string `env:"ORDERLY_HEALTH_ADDR"`
 	SandboxAddr    string `env:"ORDERLY_SANDBOX_ADDR" envDefault:"127.0.0.1:8090"`
 	TemporalPort   string `env:"ORDERLY_TEMPORAL_PORT" envDefault:"7233"`
 	TemporalUIPort string `env:"ORDERLY_TEMPORAL_UI_PORT" envDefault:"8233"`
 	MailFrom       string `env:"ORDERLY_MAIL_FROM" envDefault:"Orderly <shop@orderly.example>"`
+	Products       string `env:"ORDERLY_PRODUCTS"`
 	LogFormat      string `env:"ORDERLY_LOG_FORMAT" envDefault:"text"`
 	LogLevel       string `env:"ORDERLY_LOG_LEVEL" envDefault:"info"`
+
+	// TemporalRetention is how long a namespace keeps closed sagas; zero leaves an existing one alone.
+	TemporalRetention time.Duration `env:"ORDERLY_TEMPORAL_RETENTION"`
 
 	// OwnDatabases are the databases of single services, by service: <SERVICE>_DATABASE_URL.
 	OwnDatabases map[string]string `env:"-"`
@@ -41,10 +49,11 @@ var services = []string{"orders", "inventory", "payments", "users", "notificatio
 // sandboxKey is what our gateway shows a sandbox. A sandbox takes any test key and moves no money.
 const sandboxKey = "sk_test_orderly"
 
+// configFromEnvironment reads and checks the settings.
 func configFromEnvironment() (config, error) {
 	cfg, err := env.ParseAs[config]()
 	if err != nil {
-		return cfg, err
+		return cfg, errors.New("ORDERLY_TEMPORAL_RETENTION is malformed: it must be a duration such as 168h") // the one setting that is parsed
 	}
 	cfg.OwnDatabases = map[string]string{}
 	for _, service := range services {
@@ -52,10 +61,18 @@ func configFromEnvironment() (config, error) {
 			cfg.OwnDatabases[service] = own
 		}
 	}
-	return cfg, nil
+	return cfg, cfg.check()
 }
 
 func databaseVariable(service string) string { return strings.ToUpper(service) + "_DATABASE_URL" }
+
+// databaseSetting is the variable that says where the service's database is.
+func (c config) databaseSetting(service string) string {
+	if c.OwnDatabases[service] != "" {
+		return databaseVariable(service)
+	}
+	return "DATABASE_URL"
+}
 
 // check says which setting is malformed and how it should look. Values are only quoted where they can't hold a password.
 func (c config) check() error {
@@ -80,9 +97,10 @@ func (c config) check() error {
 		}
 	}
 	for _, a := range []struct{ name, value string }{
-		{"ORDERLY_API_ADDR", c.APIAddr}, {"ORDERLY_SANDBOX_ADDR", c.SandboxAddr}, {"TEMPORAL_ADDRESS", c.TemporalAddress},
+		{"ORDERLY_API_ADDR", c.APIAddr}, {"ORDERLY_HEALTH_ADDR", c.HealthAddr},
+		{"ORDERLY_SANDBOX_ADDR", c.SandboxAddr}, {"TEMPORAL_ADDRESS", c.TemporalAddress},
 	} {
-		if a.value == "" && a.name == "TEMPORAL_ADDRESS" {
+		if a.value == "" && (a.name == "TEMPORAL_ADDRESS" || a.name == "ORDERLY_HEALTH_ADDR") {
 			continue
 		}
 		if _, port, err := net.SplitHostPort(a.value); err != nil || !isPort(port) {
@@ -103,10 +121,23 @@ func (c config) check() error {
 		return fmt.Errorf("ORDERLY_LOG_LEVEL is malformed: %q is none of debug, info, warn, error", c.LogLevel)
 	}
 	if c.Data == "" {
-		return fmt.Errorf("ORDERLY_DATA is empty: name a folder")
+		return errors.New("ORDERLY_DATA is empty: name a folder")
+	}
+	if c.TemporalRetention != 0 && c.TemporalRetention < shortestRetention {
+		return fmt.Errorf("ORDERLY_TEMPORAL_RETENTION is malformed: %s is shorter than the %s Temporal allows", c.TemporalRetention, shortestRetention)
 	}
 	return nil
 }
+
+// embedsDatabase reports that one of the services has no database but a file.
+func (c config) embedsDatabase(services []string) bool {
+	return slices.ContainsFunc(services, func(service string) bool {
+		return c.DatabaseURL == "" && (c.OwnDatabases[service] == "" || strings.HasPrefix(c.OwnDatabases[service], "sqlite:"))
+	})
+}
+
+// embedsProvider reports that no payment provider is named.
+func (c config) embedsProvider() bool { return c.StripeAPIKey == "" && c.StripeAPIURL == "" }
 
 func (c config) level() (slog.Level, error) {
 	var level slog.Level

@@ -56,11 +56,11 @@ func (d demo) runPrivate(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	cfg := config{
 		Data: dir, APIAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", TemporalPort: "0", TemporalUIPort: "0",
-		MailFrom: "Orderly <shop@orderly.example>", LogFormat: "text", LogLevel: "error",
+		MailFrom: "Orderly <shop@orderly.example>", Products: "demo", LogFormat: "text", LogLevel: "error",
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s, err := openStack(ctx, cfg, slog.New(slog.NewTextHandler(d.progress, &slog.HandlerOptions{Level: slog.LevelError})), d.say)
+	s, err := openStack(ctx, cfg, roles, true, slog.New(slog.NewTextHandler(d.progress, &slog.HandlerOptions{Level: slog.LevelError})), d.say)
 	if err != nil {
 		return err
 	}

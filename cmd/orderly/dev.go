@@ -32,13 +32,13 @@ func devCommand() *cobra.Command {
 			if data != "" {
 				cfg.Data = data
 			}
-			if err := cfg.check(); err != nil {
-				return err
+			if cfg.Products == "" {
+				cfg.Products = "demo"
 			}
 			say := func(line string) { _, _ = fmt.Fprintln(cmd.OutOrStdout(), line) }
-			s, err := openStack(cmd.Context(), cfg, cfg.logger(cmd.ErrOrStderr()), say)
+			s, err := openStack(cmd.Context(), cfg, roles, true, cfg.logger(cmd.ErrOrStderr()), say)
 			if err != nil {
-				return err
+				return unlessStopped(cmd.Context(), err)
 			}
 			say("API          http://" + s.apiAddr + "  (orders are accepted from now on, and wait for Temporal)")
 			return s.run(cmd.Context(), part{"greeting", s.greet})
@@ -69,7 +69,7 @@ func (s *stack) introduce(ctx context.Context) error {
 	if s.sandbox != nil {
 		s.say("Sandbox      http://" + s.sandboxAddr + "/book  (payment methods: /payment_methods)")
 	}
-	if bound, ok := s.apiListener.Addr().(*net.TCPAddr); !ok || !bound.IP.IsLoopback() {
+	if bound, ok := s.httpListener.Addr().(*net.TCPAddr); !ok || !bound.IP.IsLoopback() {
 		s.say("Ready. No demo customer: the API listens on more than this machine.")
 		return nil
 	}

@@ -13,8 +13,6 @@ import (
 
 	"example.com/orderly/events/listen"
 	"example.com/orderly/internal/database"
-	"example.com/orderly/internal/journal"
-	"example.com/orderly/internal/notifications"
 )
 
 // deadShown is how many dead events of a listener are listed: more are one cause, not more to read.
@@ -88,16 +86,11 @@ func withInboxes(cmd *cobra.Command, do func(inboxes map[string]*listen.Inbox) e
 	if err != nil {
 		return err
 	}
-	if err := cfg.check(); err != nil {
-		return err
-	}
 	log := slog.New(slog.DiscardHandler)
 	inboxes := map[string]*listen.Inbox{}
-	for service, listener := range map[string]listen.Listener{
-		"journal":       journal.New(nil).Listener(),
-		"notifications": notifications.New(nil, nil, nil, time.Now, log).Listener(),
-	} {
-		db, err := openExisting(cmd.Context(), cfg, service)
+	say := func(line string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), line) }
+	for service, listener := range builtIn() {
+		db, err := openExisting(cmd.Context(), cfg, service, say)
 		if err != nil {
 			return err
 		}
@@ -112,7 +105,7 @@ func withInboxes(cmd *cobra.Command, do func(inboxes map[string]*listen.Inbox) e
 }
 
 // openExisting opens a service's database that a stack has made before; it makes and changes nothing.
-func openExisting(ctx context.Context, cfg config, service string) (*database.DB, error) {
+func openExisting(ctx context.Context, cfg config, service string, say func(string)) (*database.DB, error) {
 	at, err := cfg.databaseURL(service)
 	if err != nil {
 		return nil, err
@@ -122,17 +115,5 @@ func openExisting(ctx context.Context, cfg config, service string) (*database.DB
 			return nil, fmt.Errorf("there is no %s database at %s: run orderly dev first, or set ORDERLY_DATA or DATABASE_URL", service, path)
 		}
 	}
-	db, err := database.Open(ctx, service, at)
-	if err != nil {
-		return nil, err
-	}
-	set, err := db.Pending(ctx, database.Migrations{Set: "inbox", Files: listen.Migrations()})
-	if err == nil && set != "" {
-		err = fmt.Errorf("the %s database has an older schema: start this version of orderly on it first", service)
-	}
-	if err != nil {
-		_ = db.Close()
-		return nil, err
-	}
-	return db, nil
+	return cfg.openDatabase(ctx, service, false, say)
 }

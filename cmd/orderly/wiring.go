@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"path/filepath"
+	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,66 +19,48 @@ import (
 	"example.com/orderly/workers"
 )
 
-// openListeners opens the services that only listen, each with an inbox in its own database. A new listener of ours is wired
-// here; one that lives elsewhere is not known here at all.
-func (s *stack) openListeners(ctx context.Context) error {
-	db, err := s.database(ctx, "notifications", notifications.Migrations())
-	if err != nil {
-		return err
+// builtIn are the listeners of ours, by the service that holds their inbox: name and types, enough to route events to them from a
+// process that does not run them.
+func builtIn() map[string]listen.Listener {
+	return map[string]listen.Listener{
+		"notifications": notifications.New(nil, nil, nil, nil, nil).Listener(),
+		"journal":       journal.New(nil).Listener(),
 	}
-	if s.notifications, err = s.newNotifications(db); err != nil {
-		return err
-	}
-	if err := s.listener(ctx, db, s.notifications.Listener()); err != nil {
-		return err
-	}
-
-	if db, err = s.database(ctx, "journal", journal.Migrations()); err != nil {
-		return err
-	}
-	s.journal = journal.New(db)
-	if err := s.listener(ctx, db, s.journal.Listener()); err != nil {
-		return err
-	}
-
-	transport, err := s.openTransport(ctx)
-	if err != nil {
-		return err
-	}
-	s.registry.MustRegister(workers.Inboxes{Inboxes: s.inboxes, Now: s.now}, workers.Attention{Orders: s.orders})
-	s.relay, err = workers.NewRelay(s.outboxes, transport, s.registry, s.log)
-	return err
 }
 
-// openTransport chooses what carries the events: RabbitMQ where it is named, else straight into the inboxes of this process.
-func (s *stack) openTransport(ctx context.Context) (workers.Transport, error) {
+// openListenersRole opens the services that only listen, each with an inbox in its own database. A new listener of ours is wired
+// here and in builtIn; one that lives elsewhere is not known here at all.
+func (s *stack) openListenersRole(ctx context.Context) error {
+	if err := s.openUsers(ctx); err != nil {
+		return err
+	}
+	sender, err := s.newSender()
+	if err != nil {
+		return err
+	}
+	if err := s.openNotifications(ctx, sender); err != nil {
+		return err
+	}
+	if err := s.openJournal(ctx); err != nil {
+		return err
+	}
+	s.owns("notifications", "journal")
+	for service, listener := range map[string]listen.Listener{
+		"notifications": s.notifications.Listener(), "journal": s.journal.Listener(),
+	} {
+		if err := s.listener(ctx, s.databases[service], listener); err != nil {
+			return err
+		}
+	}
+	s.registry.MustRegister(workers.Inboxes{Inboxes: s.inboxes, Now: s.now})
 	if s.cfg.RabbitMQURL == "" {
-		return local.New(s.inboxes...)
+		return nil
 	}
-	cfg := rabbit.Config{URL: s.cfg.RabbitMQURL, Log: s.log}
-	// What waiting can't mend is said at once; a broker that is not up yet is waited for by whoever needs it.
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	switch err := rabbit.Check(ctx, cfg); {
-	case errors.Is(err, rabbit.ErrSetup):
-		return nil, err
-	case err != nil:
-		s.say("Waiting for RabbitMQ (RABBITMQ_URL): " + err.Error())
+	if s.consumer, err = rabbit.NewConsumer(s.rabbit(), s.inboxes...); err != nil {
+		return err
 	}
-	var listeners []listen.Listener
-	for _, inbox := range s.inboxes {
-		listeners = append(listeners, inbox.Listeners()...)
-	}
-	var err error
-	if s.publisher, err = rabbit.NewPublisher(cfg, listeners...); err != nil {
-		return nil, err
-	}
-	s.open = append(s.open, s.publisher.Close)
-	if s.consumer, err = rabbit.NewConsumer(cfg, s.inboxes...); err != nil {
-		return nil, err
-	}
-	s.registry.MustRegister(s.publisher, s.consumer)
-	return s.publisher, nil
+	s.registry.MustRegister(s.consumer)
+	return nil
 }
 
 func (s *stack) listener(ctx context.Context, db *database.DB, listener listen.Listener) error {
@@ -87,63 +69,108 @@ func (s *stack) listener(ctx context.Context, db *database.DB, listener listen.L
 		return err
 	}
 	s.inboxes = append(s.inboxes, inbox)
-	return inbox.Migrate(ctx)
+	return nil
 }
 
-// newNotifications wires the mailer: addresses come from the users service through its cache, not from events.
-func (s *stack) newNotifications(db *database.DB) (*notifications.Service, error) {
-	addresses := func(ctx context.Context, customerID string) (notifications.Address, error) {
-		profile, err := s.users.Profile(ctx, customerID)
-		return notifications.Address{Email: profile.Email, Name: profile.Name}, err
+// rabbit is the broker, to which our connections show what they are.
+func (s *stack) rabbit() rabbit.Config {
+	host, _ := os.Hostname() // only for people to read
+	return rabbit.Config{URL: s.cfg.RabbitMQURL, Log: s.log, Name: "orderly " + strings.Join(roleNames(s.roles), ",") + "@" + host}
+}
+
+// openRelay opens what carries the events, and the relay that hands them over: RabbitMQ where it is named, else straight into the
+// inboxes of this process.
+func (s *stack) openRelay(ctx context.Context) (err error) {
+	if s.cfg.RabbitMQURL != "" {
+		if err := s.tryRabbit(ctx); err != nil {
+			return err
+		}
 	}
-	var sender notifications.Sender
-	var err error
-	if s.cfg.SMTPURL != "" {
-		sender, err = notifications.SMTP(s.cfg.SMTPURL, s.cfg.MailFrom)
+	if len(s.relayed) == 0 {
+		return nil
+	}
+	var transport workers.Transport
+	if s.cfg.RabbitMQURL == "" {
+		transport, err = local.New(s.inboxes...)
 	} else {
-		sender, err = notifications.Folder(filepath.Join(s.cfg.Data, "mails"), s.cfg.MailFrom)
+		var listeners []listen.Listener
+		for _, listener := range builtIn() {
+			listeners = append(listeners, listener)
+		}
+		if s.publisher, err = rabbit.NewPublisher(s.rabbit(), listeners...); err != nil {
+			return err
+		}
+		s.open = append(s.open, s.publisher.Close)
+		s.registry.MustRegister(s.publisher)
+		transport = s.publisher
+	}
+	if err == nil {
+		s.relay, err = workers.NewRelay(s.relayed, transport, s.registry, s.log)
+	}
+	return err
+}
+
+// tryRabbit says at once what waiting can't mend; a broker that is not up yet is waited for by whoever needs it.
+func (s *stack) tryRabbit(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	err := rabbit.Check(ctx, s.rabbit())
+	if errors.Is(err, rabbit.ErrSetup) {
+		return err
 	}
 	if err != nil {
-		return nil, fmt.Errorf("SMTP_URL or ORDERLY_MAIL_FROM: %w", err)
+		s.say("Waiting for RabbitMQ (RABBITMQ_URL): " + err.Error())
 	}
-	return notifications.New(db, addresses, sender, s.now, s.log), nil
+	return nil
 }
 
+// api is the API, or of a process that has not that role the part of it that tells about its health.
 func (s *stack) api() *api.API {
-	cfg := api.Config{
-		Orders: s.orders, Stock: s.inventory, Users: s.users,
-		Timeline:    s.journal.Events,
-		CheckMethod: s.payments.CheckMethod,
-		StartSaga:   s.starter.Start,
-		AwaitEnd:    s.starter.Await,
-		Mails:       s.notifications.Mails,
-		Registerer:  s.registry, Gatherer: s.registry, Logger: s.log, Now: s.now,
-	}
-	// The API's own data: without it there is nothing to answer. Everything else can be away for a while.
-	own := map[string]bool{"orders": true, "users": true}
+	cfg := api.Config{Registerer: s.registry, Gatherer: s.registry, Logger: s.log, Now: s.now}
 	for name, db := range s.databases {
 		check := api.Check{Name: name + " database", Ping: db.Ping}
-		if own[name] {
+		if s.required[name] {
 			cfg.Ready = append(cfg.Ready, check)
 		} else {
 			cfg.Degraded = append(cfg.Degraded, check)
 		}
 	}
-	cfg.Degraded = append(cfg.Degraded,
-		api.Check{Name: "temporal", Ping: s.starter.Ping},
-		api.Check{Name: "redis", Ping: func(ctx context.Context) error { return s.redis.Ping(ctx).Err() }},
-		api.Check{Name: "payment provider", Ping: onceAMinute(s.now, func(ctx context.Context) error {
+	cfg.Degraded = append(cfg.Degraded, s.degraded()...)
+	if !has(s.roles, "api") {
+		return api.NewHealth(cfg)
+	}
+	cfg.Orders, cfg.Stock, cfg.Users = s.orders, s.inventory, s.users
+	cfg.Timeline, cfg.Mails = s.journal.Events, s.notifications.Mails
+	cfg.CheckMethod = s.gateway.Method
+	cfg.StartSaga, cfg.AwaitEnd = s.starter.Start, s.starter.Await
+	return api.New(cfg)
+}
+
+// degraded are the things this process can do without for a while, databases apart.
+func (s *stack) degraded() []api.Check {
+	var checks []api.Check
+	if usesTemporal(s.roles) {
+		checks = append(checks, api.Check{Name: "temporal", Ping: s.temporal.ping})
+	}
+	if s.redis != nil {
+		checks = append(checks, api.Check{Name: "redis", Ping: func(ctx context.Context) error { return s.redis.Ping(ctx).Err() }})
+	}
+	if s.gateway != nil {
+		checks = append(checks, api.Check{Name: "payment provider", Ping: onceAMinute(s.now, func(ctx context.Context) error {
 			// Any answer will do; that it does not know this method is one.
-			if err := s.payments.CheckMethod(ctx, "pm_card_visa"); !fault.Final(err) {
+			if err := s.gateway.Method(ctx, "pm_card_visa"); !fault.Final(err) {
 				return err
 			}
 			return nil
-		})},
-	)
-	if s.publisher != nil {
-		cfg.Degraded = append(cfg.Degraded, api.Check{Name: "rabbitmq", Ping: s.publisher.Ping})
+		})})
 	}
-	return api.New(cfg)
+	switch {
+	case s.publisher != nil:
+		checks = append(checks, api.Check{Name: "rabbitmq", Ping: s.publisher.Ping})
+	case s.consumer != nil:
+		checks = append(checks, api.Check{Name: "rabbitmq", Ping: s.consumer.Ping})
+	}
+	return checks
 }
 
 // onceAMinute remembers the last answer for a minute: health is asked for often, and the provider is somebody else's machine.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -66,6 +67,12 @@ func (c *Consumer) Collect(metrics chan<- prometheus.Metric) {
 	c.stored.Collect(metrics)
 	c.dead.Collect(metrics)
 	c.paused.Collect(metrics)
+}
+
+// Ping connects if need be and returns why that cannot be done now.
+func (c *Consumer) Ping(ctx context.Context) error {
+	_, err := c.link.session(ctx, time.Second)
+	return err
 }
 
 // Run consumes until ctx ends, then stores what has been delivered, acknowledges it and returns nil. A broker that is away is

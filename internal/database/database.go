@@ -46,8 +46,8 @@ type DB struct {
 }
 
 // Open connects to the database at rawURL: postgres://... or sqlite:<path>; name is the service's, for errors and metrics.
-// A SQLite file and its folder are made when missing; a PostgreSQL database must exist. The error names the database, never
-// the password. Callers close it with Close.
+// A SQLite file and its folder are made when missing; a PostgreSQL database must exist. Unavailable when the server does not answer;
+// any other error won't go away by waiting. It names the database and the remedy, never the password. Callers close the DB with Close.
 func Open(ctx context.Context, name, rawURL string) (*DB, error) {
 	db := &DB{name: name}
 	var err error
@@ -66,7 +66,7 @@ func Open(ctx context.Context, name, rawURL string) (*DB, error) {
 	}
 	if err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("open database %s at %s: %w", name, redacted(rawURL), err)
+		return nil, fmt.Errorf("open database %s at %s: %w", name, redacted(rawURL), explained(err))
 	}
 	return db, nil
 }

@@ -23,6 +23,28 @@ func (db *DB) lockMigrations(ctx context.Context) (release func(), err error) {
 	return lockFile(ctx, path+".migrate.lock")
 }
 
+func (db *DB) hasTable(ctx context.Context, name string) (exists bool, err error) {
+	query := `SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?)`
+	if db.engine == PostgreSQL {
+		query = `SELECT to_regclass(quote_ident(?)) IS NOT NULL`
+	}
+	err = db.Get(ctx, &exists, query, name)
+	return exists, err
+}
+
+// ForbiddenTable names a table whose rows the login may not read and change, or is empty when it may do that to all.
+func (db *DB) ForbiddenTable(ctx context.Context) (table string, err error) {
+	if db.engine == SQLite {
+		return "", nil // rights are those of the file, and it is open
+	}
+	err = db.Get(ctx, &table, `
+		SELECT COALESCE(MIN(relname), '') FROM pg_class
+		WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
+		  AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
+		       AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))`)
+	return table, err
+}
+
 func quoteIdentifier(name string) string {
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }

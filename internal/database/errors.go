@@ -60,6 +60,25 @@ func serverGone(err error) bool {
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// explained adds the remedy to what a server refuses and waiting cannot mend. All other errors pass unchanged.
+func explained(err error) error {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return err
+	}
+	remedies := map[string]string{
+		"28P01": "check the user and the password",
+		"28000": "check the user, the password and whether the server asks for TLS (sslmode)",
+		"3D000": "run orderly migrate, or check the name",
+		"42501": "grant the login that right, or use another login",
+	}
+	remedy, known := remedies[pg.Code]
+	if !known {
+		return err
+	}
+	return fmt.Errorf("PostgreSQL says: %s (%s); %s", pg.Message, pg.Code, remedy)
+}
+
 // ignoreDone drops the error of returning a connection that the server has already closed: the transaction's own error, if
 // any, tells what happened.
 func ignoreDone(err error) error {

@@ -30,22 +30,31 @@ func (db *DB) Migrate(ctx context.Context, sets ...Migrations) error {
 			return fmt.Errorf("migrate database %s, set %s: %w", db.name, set.Set, err)
 		}
 		if _, err := provider.Up(ctx); err != nil {
-			return fmt.Errorf("migrate database %s, set %s: %w", db.name, set.Set, classify(err))
+			return fmt.Errorf("migrate database %s, set %s: %w", db.name, set.Set, explained(classify(err)))
 		}
 	}
 	return nil
 }
 
-// Pending names the first set that lacks a migration, or is empty when the schema is current.
+// Pending names the first set that lacks a migration, or is empty when the schema is current, or newer: old code runs beside new
+// code during an upgrade. It changes nothing.
 func (db *DB) Pending(ctx context.Context, sets ...Migrations) (string, error) {
 	for _, set := range sets {
+		// Asked first, because goose makes the table where it is missing.
+		exists, err := db.hasTable(ctx, versionTable(set))
+		if err != nil {
+			return "", fmt.Errorf("look for the schema version of database %s: %w", db.name, err)
+		}
+		if !exists {
+			return set.Set, nil
+		}
 		provider, err := db.provider(set)
 		if err != nil {
 			return "", err
 		}
 		pending, err := provider.HasPending(ctx)
 		if err != nil {
-			return "", fmt.Errorf("read the schema version of database %s, set %s: %w", db.name, set.Set, classify(err))
+			return "", fmt.Errorf("read the schema version of database %s, set %s: %w", db.name, set.Set, explained(classify(err)))
 		}
 		if pending {
 			return set.Set, nil
@@ -54,16 +63,19 @@ func (db *DB) Pending(ctx context.Context, sets ...Migrations) (string, error) {
 	return "", nil
 }
 
+func versionTable(set Migrations) string { return "schema_" + set.Set }
+
 func (db *DB) provider(set Migrations) (*goose.Provider, error) {
 	options := []goose.ProviderOption{
-		goose.WithTableName("schema_" + set.Set),
+		goose.WithTableName(versionTable(set)),
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(slog.New(slog.DiscardHandler)),
 	}
 	if db.engine == SQLite {
 		return goose.NewProvider(goose.DialectSQLite3, db.write.DB, set.Files, options...)
 	}
-	locker, err := lock.NewPostgresSessionLocker()
+	// Asked for every second: goose's own five would make each of several processes that start together wait for five.
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 	if err != nil {
 		return nil, err
 	}

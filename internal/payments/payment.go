@@ -41,12 +41,6 @@ func Migrations() []database.Migrations {
 	return []database.Migrations{outbox.Migrations(), step.Migrations(), {Set: "payments", Files: sub}}
 }
 
-// CheckMethod asks the provider whether it knows the payment method: Invalid unknown_payment_method if not, Unavailable if it
-// does not answer.
-func (s *Service) CheckMethod(ctx context.Context, id string) error {
-	return s.gateway.Method(ctx, id)
-}
-
 // State is where an order's payment stands in our book.
 type State string
 

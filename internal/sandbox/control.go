@@ -74,6 +74,14 @@ func (s *Sandbox) serveBook(w http.ResponseWriter, r *http.Request) {
 	reply(w, http.StatusOK, book)
 }
 
+func (s *Sandbox) serveHealth(w http.ResponseWriter, r *http.Request) {
+	if err := s.db.PingContext(r.Context()); err != nil {
+		reply(w, http.StatusServiceUnavailable, map[string]string{"status": "the book cannot be opened"})
+		return
+	}
+	reply(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
 func (s *Sandbox) serveMethods(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, Methods())
 }

@@ -105,6 +105,7 @@ func (s *Sandbox) Handler() http.Handler {
 		refuse(http.StatusNotFound, "invalid_request_error", "", "Unrecognized request URL (%s: %s).", r.Method, r.URL.Path).write(w)
 	})
 
+	mux.HandleFunc("GET /healthz", s.serveHealth)
 	mux.HandleFunc("GET /book", s.serveBook)
 	mux.HandleFunc("GET /payment_methods", s.serveMethods)
 	mux.HandleFunc("POST /sandbox/forget-keys", s.forgetKeys)

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/log"
+)
+
+func migrateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "migrate",
+		Short: "Make the databases and bring them up to date; prepare Temporal's namespace",
+		Long: "Make the databases that are missing and bring every schema up to date, add the products of ORDERLY_PRODUCTS, and, where\n" +
+			"TEMPORAL_ADDRESS is set, make the namespace and register the search attributes. Safe to repeat, from several processes at once,\n" +
+			"and beside a running system.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := configFromEnvironment()
+			if err != nil {
+				return err
+			}
+			err = migrate(cmd.Context(), cfg, cmd.OutOrStdout())
+			return unlessStopped(cmd.Context(), err)
+		},
+	}
+}
+
+func migrate(ctx context.Context, cfg config, out io.Writer) error {
+	say := func(line string) { _, _ = fmt.Fprintln(out, line) }
+	s := newStack(cfg, nil, true, slog.New(slog.DiscardHandler), say)
+	for _, service := range services {
+		if _, err := s.database(ctx, service); err != nil {
+			return errors.Join(err, s.close())
+		}
+		say("The " + service + " database is up to date.")
+	}
+	err := s.openOrders(ctx)
+	if err == nil {
+		err = s.openInventory(ctx)
+	}
+	if err == nil {
+		err = s.seed(ctx)
+	}
+	if err := errors.Join(err, s.close()); err != nil || cfg.TemporalAddress == "" {
+		return err
+	}
+	return migrateTemporal(ctx, cfg, say)
+}
+
+// migrateTemporal prepares the namespace. What a server does not permit is said, and is not an error: sagas run without.
+func migrateTemporal(ctx context.Context, cfg config, say func(string)) error {
+	options, err := temporalOptions()
+	if err != nil {
+		return err
+	}
+	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
+	c, err := dialTemporal(ctx, options, say)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return prepareNamespace(ctx, c, options.Namespace, cfg.TemporalRetention, say)
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	namespacepb "go.temporal.io/api/namespace/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"example.com/orderly/workers"
+	"example.com/orderly/workflows"
+)
+
+const (
+	// shortestRetention is the shortest time Temporal lets a namespace keep closed workflows.
+	shortestRetention = 24 * time.Hour
+	// usualRetention is what a namespace of our making gets unless told otherwise.
+	usualRetention = 7 * 24 * time.Hour
+	// namespacePatience bounds the wait until every part of the server has heard of a new namespace or attribute.
+	namespacePatience = time.Minute
+)
+
+// prepareNamespace makes Temporal's namespace where it is missing, sets its retention where that is asked for, and registers our search
+// attributes. What the server does not permit us is said, and is no error: it may have been done by somebody else, and sagas run
+// without search attributes.
+func prepareNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration, say func(string)) error {
+	if err := ensureNamespace(ctx, c, namespace, retention, say); err != nil {
+		return fmt.Errorf("TEMPORAL_NAMESPACE: prepare namespace %q: %w", namespace, err)
+	}
+	if err := registerSearchAttributes(ctx, c, namespace, say); err != nil {
+		return fmt.Errorf("register search attributes in Temporal's namespace %q: %w", namespace, err)
+	}
+	return nil
+}
+
+func ensureNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration, say func(string)) error {
+	service := c.WorkflowService()
+	described, err := service.DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	var unknown *serviceerror.NamespaceNotFound
+	switch {
+	case errors.As(err, &unknown):
+		return makeNamespace(ctx, c, namespace, retention, say)
+	case err != nil:
+		return permitted(err, say, "look at the namespace")
+	case retention == 0 || described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration() == retention:
+		return nil
+	}
+	_, err = service.UpdateNamespace(ctx, &workflowservice.UpdateNamespaceRequest{
+		Namespace: namespace,
+		Config:    &namespacepb.NamespaceConfig{WorkflowExecutionRetentionTtl: durationpb.New(retention)},
+	})
+	if err == nil {
+		say("Closed sagas are kept for " + retention.String() + ".")
+	}
+	return permitted(err, say, "set the retention (ORDERLY_TEMPORAL_RETENTION)")
+}
+
+func makeNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration, say func(string)) error {
+	if retention == 0 {
+		retention = usualRetention
+	}
+	_, err := c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
+		Namespace: namespace, Description: "Orderly's sagas", WorkflowExecutionRetentionPeriod: durationpb.New(retention),
+	})
+	var there *serviceerror.NamespaceAlreadyExists
+	if err != nil && !errors.As(err, &there) {
+		return fmt.Errorf("it does not exist and can't be made (have it made, or name another): %w", err)
+	}
+	say("Made Temporal's namespace " + namespace + "; closed sagas are kept for " + retention.String() + ".")
+	// Each part of the server remembers which namespaces there are for some seconds.
+	return keepTrying(ctx, func(ctx context.Context) error {
+		_, err := c.WorkflowService().ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: namespace, PageSize: 1})
+		return err
+	})
+}
+
+func registerSearchAttributes(ctx context.Context, c client.Client, namespace string, say func(string)) error {
+	wanted := workflows.SearchAttributes()
+	if workers.KnowsSearchAttributes(ctx, c, namespace, wanted) {
+		return nil
+	}
+	registered, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return permitted(err, say, "look at the search attributes")
+	}
+	missing := map[string]enums.IndexedValueType{}
+	for name, kind := range wanted {
+		have, there := registered.GetCustomAttributes()[name]
+		switch {
+		case !there:
+			missing[name] = enums.IndexedValueType(enums.IndexedValueType_shorthandValue[kind])
+		case have.String() != kind:
+			return fmt.Errorf("%s is there as %s and must be %s: another application uses the name; give Orderly a namespace of its own "+
+				"(TEMPORAL_NAMESPACE)", name, have, kind)
+		}
+	}
+	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing})
+	var there *serviceerror.AlreadyExists
+	if err != nil && !errors.As(err, &there) {
+		return permitted(err, say, "register the search attributes")
+	}
+	say("Registered the search attributes " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ") + ".")
+	return keepTrying(ctx, func(ctx context.Context) error {
+		if !workers.KnowsSearchAttributes(ctx, c, namespace, wanted) {
+			return errors.New("the search attributes were registered and are not to be seen")
+		}
+		return nil
+	})
+}
+
+// permitted turns a right we lack into a word about it.
+func permitted(err error, say func(string), what string) error {
+	var denied *serviceerror.PermissionDenied
+	var unimplemented *serviceerror.Unimplemented
+	if errors.As(err, &denied) || errors.As(err, &unimplemented) {
+		say("Temporal does not permit us to " + what + ": " + err.Error())
+		return nil
+	}
+	return err
+}
+
+// keepTrying tries every half second until it works, or namespacePatience is over.
+func keepTrying(ctx context.Context, try func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, namespacePatience)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}

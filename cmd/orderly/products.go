@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/orders"
+)
+
+//go:embed products.json
+var demoProducts []byte
+
+type product struct {
+	SKU        string `json:"sku"`
+	Name       string `json:"name"`
+	PriceMinor int64  `json:"price_minor"`
+	Currency   string `json:"currency"`
+	OnHand     int64  `json:"on_hand"`
+}
+
+// products is the product list that the settings name; nil when they name none.
+func (c config) products() ([]product, error) {
+	body := demoProducts
+	switch c.Products {
+	case "":
+		return nil, nil
+	case "demo":
+	default:
+		var err error
+		if body, err = os.ReadFile(c.Products); err != nil {
+			return nil, fmt.Errorf("ORDERLY_PRODUCTS names no file that can be read: %w", err)
+		}
+	}
+	var list []product
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, fmt.Errorf("ORDERLY_PRODUCTS: %s is no list of products: %w", c.Products, err)
+	}
+	return list, nil
+}
+
+// seed puts the product list into the two services that own its halves. What is there already stays as it is.
+func (s *stack) seed(ctx context.Context) error {
+	list, err := s.cfg.products()
+	if err != nil {
+		return err
+	}
+	var priced []orders.Product
+	var counted []inventory.Quantity
+	for _, p := range list {
+		priced = append(priced, orders.Product{SKU: p.SKU, Name: p.Name, PriceMinor: p.PriceMinor, Currency: p.Currency})
+		counted = append(counted, inventory.Quantity{SKU: p.SKU, Quantity: p.OnHand})
+	}
+	if err := s.orders.AddProducts(ctx, priced); err != nil {
+		return fmt.Errorf("add the products (ORDERLY_PRODUCTS): %w", err)
+	}
+	if err := s.inventory.AddStock(ctx, counted); err != nil {
+		return fmt.Errorf("add the products' stock (ORDERLY_PRODUCTS): %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/embedded"
+	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/journal"
+	"example.com/orderly/internal/notifications"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/payments"
+	"example.com/orderly/internal/sandbox"
+	"example.com/orderly/internal/users"
+	"example.com/orderly/workers"
+)
+
+// schemas are the tables of each service's database.
+var schemas = map[string]func() []database.Migrations{
+	"orders": orders.Migrations, "inventory": inventory.Migrations, "payments": payments.Migrations,
+	"users": users.Migrations, "notifications": notifications.Migrations, "journal": journal.Migrations,
+}
+
+// database opens one service's database, once per process.
+func (s *stack) database(ctx context.Context, service string) (*database.DB, error) {
+	if db := s.databases[service]; db != nil {
+		return db, nil
+	}
+	db, err := s.cfg.openDatabase(ctx, service, s.develop, s.say)
+	if err != nil {
+		return nil, err
+	}
+	s.databases[service] = db
+	s.open = append(s.open, db.Close)
+	s.boxes[service] = outbox.New(db, service, s.now)
+	return db, nil
+}
+
+// owns marks the databases without which this process is of no use. All others it only reads, and can do without for a while.
+func (s *stack) owns(services ...string) {
+	for _, service := range services {
+		s.required[service] = true
+	}
+}
+
+// relays has this process publish what is in the service's outbox.
+func (s *stack) relays(service string) { s.relayed = append(s.relayed, s.boxes[service]) }
+
+func (s *stack) openOrders(ctx context.Context) error {
+	if s.orders != nil {
+		return nil
+	}
+	if _, err := s.database(ctx, "orders"); err != nil {
+		return err
+	}
+	s.orders = orders.New(s.boxes["orders"], s.registry)
+	s.starter = workers.NewStarter(s.orders, s.log, s.now)
+	return nil
+}
+
+func (s *stack) openInventory(ctx context.Context) error {
+	if s.inventory != nil {
+		return nil
+	}
+	if _, err := s.database(ctx, "inventory"); err != nil {
+		return err
+	}
+	s.inventory = inventory.New(s.boxes["inventory"])
+	return nil
+}
+
+func (s *stack) openPayments(ctx context.Context) error {
+	if s.payments != nil {
+		return nil
+	}
+	if err := s.openGateway(ctx); err != nil {
+		return err
+	}
+	if _, err := s.database(ctx, "payments"); err != nil {
+		return err
+	}
+	s.payments = payments.New(s.boxes["payments"], s.gateway)
+	return nil
+}
+
+// openGateway opens the way to the payment provider, and the provider itself where none outside is named.
+func (s *stack) openGateway(ctx context.Context) (err error) {
+	if s.gateway != nil {
+		return nil
+	}
+	provider := payments.StripeConfig{APIKey: s.cfg.StripeAPIKey, URL: s.cfg.StripeAPIURL}
+	if s.cfg.embedsProvider() {
+		if s.sandboxListener, s.sandboxAddr, err = s.bind("ORDERLY_SANDBOX_ADDR", s.cfg.SandboxAddr); err != nil {
+			return err
+		}
+		s.sandbox, err = sandbox.Open(ctx, sandbox.Config{Dir: filepath.Join(s.cfg.Data, "sandbox"), Now: s.now, Logger: s.log})
+		if err != nil {
+			return err
+		}
+		s.open = append(s.open, s.sandbox.Close)
+		provider.URL = "http://" + s.sandboxAddr
+	}
+	if provider.APIKey == "" {
+		provider.APIKey = sandboxKey
+	}
+	stripe, err := payments.NewStripe(provider)
+	if err != nil {
+		return err
+	}
+	s.gateway = stripe
+	return nil
+}
+
+// openUsers opens the users service and the cache in front of it.
+func (s *stack) openUsers(ctx context.Context) error {
+	if s.users != nil {
+		return nil
+	}
+	if _, err := s.database(ctx, "users"); err != nil {
+		return err
+	}
+	if err := s.openRedis(ctx); err != nil {
+		return err
+	}
+	s.users = users.NewCache(s.redis, users.New(s.boxes["users"], s.now), users.CacheOptions{
+		Metrics: users.NewMetrics(s.registry), Log: s.log,
+	})
+	s.open = append(s.open, func() error { s.users.Close(); return nil })
+	return nil
+}
+
+func (s *stack) openRedis(ctx context.Context) (err error) {
+	at := s.cfg.RedisURL
+	switch {
+	case at == "" && !s.develop:
+		// Not one of our own: what another process changes would stay in it.
+		s.say("Running without a cache: REDIS_URL is not set.")
+		return nil
+	case at == "":
+		server, err := embedded.StartRedis()
+		if err != nil {
+			return err
+		}
+		s.open = append(s.open, func() error { server.Stop(); return nil })
+		at = "redis://" + server.Addr()
+	}
+	redis.SetLogger(quietRedis{s.log})
+	if s.redis, err = users.NewRedis(at); err != nil {
+		return fmt.Errorf("REDIS_URL is malformed: %w", err)
+	}
+	s.open = append(s.open, s.redis.Close)
+	return s.tryRedis(ctx)
+}
+
+// tryRedis says what is wrong with the cache. One that does not answer is no reason to wait; one that refuses us is a mistake.
+func (s *stack) tryRedis(ctx context.Context) error {
+	err := s.redis.Ping(ctx).Err()
+	if err == nil {
+		return nil
+	}
+	var refused redis.Error
+	if errors.As(err, &refused) && !redis.HasErrorPrefix(err, "LOADING") {
+		return fmt.Errorf("REDIS_URL: Redis refuses us (%w); check the user, the password and its rights", err)
+	}
+	s.say("Redis does not answer (REDIS_URL), running without a cache until it does: " + err.Error())
+	return nil
+}
+
+// quietRedis takes what go-redis would print on stderr for every connection it can't make. That Redis is away shows in the cache's
+// metrics and in /readyz.
+type quietRedis struct{ log *slog.Logger }
+
+func (q quietRedis) Printf(ctx context.Context, format string, args ...any) {
+	q.log.DebugContext(ctx, "redis client", "said", fmt.Sprintf(format, args...))
+}
+
+// openNotifications opens the mails. Addresses come from the users service through its cache, not from events.
+func (s *stack) openNotifications(ctx context.Context, sender notifications.Sender) error {
+	if s.notifications != nil && sender == nil {
+		return nil
+	}
+	db, err := s.database(ctx, "notifications")
+	if err != nil {
+		return err
+	}
+	addresses := func(ctx context.Context, customerID string) (notifications.Address, error) {
+		profile, err := s.users.Profile(ctx, customerID)
+		return notifications.Address{Email: profile.Email, Name: profile.Name}, err
+	}
+	s.notifications = notifications.New(db, addresses, sender, s.now, s.log)
+	return nil
+}
+
+func (s *stack) openJournal(ctx context.Context) error {
+	if s.journal != nil {
+		return nil
+	}
+	db, err := s.database(ctx, "journal")
+	if err != nil {
+		return err
+	}
+	s.journal = journal.New(db)
+	return nil
+}
+
+// newSender chooses how mails leave: over SMTP, or into a folder.
+func (s *stack) newSender() (sender notifications.Sender, err error) {
+	if s.cfg.SMTPURL != "" {
+		sender, err = notifications.SMTP(s.cfg.SMTPURL, s.cfg.MailFrom)
+	} else {
+		folder := filepath.Join(s.cfg.Data, "mails")
+		if !s.develop {
+			s.say("Mails are not sent but written to " + folder + ": SMTP_URL is not set.")
+		}
+		sender, err = notifications.Folder(folder, s.cfg.MailFrom)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("SMTP_URL or ORDERLY_MAIL_FROM: %w", err)
+	}
+	return sender, nil
+}
