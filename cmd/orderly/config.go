@@ -20,6 +20,7 @@ type config struct {
 	DatabaseURL     string `env:"DATABASE_URL"`
 	RedisURL        string `env:"REDIS_URL"`
 	RabbitMQURL     string `env:"RABBITMQ_URL"`
+	RabbitMQPrefix  string `env:"ORDERLY_RABBITMQ_PREFIX" envDefault:"orderly"`
 	SMTPURL         string `env:"SMTP_URL"`
 	TemporalAddress string `env:"TEMPORAL_ADDRESS"`
 	StripeAPIKey    string `env:"STRIPE_API_KEY"`
@@ -119,6 +120,9 @@ func (c config) check() error {
 	}
 	if _, err := c.level(); err != nil {
 		return fmt.Errorf("ORDERLY_LOG_LEVEL is malformed: %q is none of debug, info, warn, error", c.LogLevel)
+	}
+	if strings.ContainsAny(c.RabbitMQPrefix, "*# ") || len(c.RabbitMQPrefix) > 100 {
+		return fmt.Errorf("ORDERLY_RABBITMQ_PREFIX is malformed: %q has a space or a wildcard, or is longer than 100 characters", c.RabbitMQPrefix)
 	}
 	if c.Data == "" {
 		return errors.New("ORDERLY_DATA is empty: name a folder")

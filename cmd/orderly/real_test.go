@@ -16,9 +16,12 @@ import (
 	"example.com/orderly/internal/testenv"
 )
 
-// The same binary on PostgreSQL, RabbitMQ and Redis, each replacing its embedded part by its URL alone.
-func TestDemoOnRealParts(t *testing.T) {
-	t.Parallel()
+// realParts are PostgreSQL, RabbitMQ and Redis, of which the test has a part for itself: databases and queues of its own name, gone when
+// it ends.
+type realParts struct{ database, broker, cache, prefix string }
+
+func newRealParts(t *testing.T) realParts {
+	t.Helper()
 	server, broker, cache := os.Getenv("DATABASE_URL"), os.Getenv("RABBITMQ_URL"), os.Getenv("REDIS_URL")
 	if !strings.HasPrefix(server, "postgres") {
 		testenv.Missing(t, "DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
@@ -33,16 +36,28 @@ func TestDemoOnRealParts(t *testing.T) {
 	require.NoError(t, err)
 	name := "orderly_test_" + strings.ToLower(rand.Text()[:12])
 	at.Path = "/" + name
-
-	w := newWorld(t)
 	t.Cleanup(func() {
 		for _, service := range services {
 			require.NoError(t, database.DropPostgres(context.Background(), server, name+"_"+service))
 		}
-		require.NoError(t, rabbit.Remove(context.Background(), rabbit.Config{URL: broker},
+		require.NoError(t, rabbit.Remove(context.Background(), rabbit.Config{URL: broker, Prefix: name},
 			listen.Listener{Name: "notifications"}, listen.Listener{Name: "journal"}))
 	})
-	w.env = append(w.env, "DATABASE_URL="+at.String(), "RABBITMQ_URL="+broker, "REDIS_URL="+cache)
+	return realParts{at.String(), broker, cache, name}
+}
+
+func (p realParts) env() []string {
+	return []string{
+		"DATABASE_URL=" + p.database, "RABBITMQ_URL=" + p.broker, "REDIS_URL=" + p.cache, "ORDERLY_RABBITMQ_PREFIX=" + p.prefix,
+	}
+}
+
+// The same binary on PostgreSQL, RabbitMQ and Redis, each replacing its embedded part by its URL alone.
+func TestDemoOnRealParts(t *testing.T) {
+	t.Parallel()
+	parts := newRealParts(t)
+	w := newWorld(t)
+	w.env = append(w.env, parts.env()...)
 	p := w.start()
 	w.demo()
 	require.Contains(t, w.metrics(), `orderly_rabbit_stored_total{listener="journal"}`)

@@ -75,7 +75,7 @@ func (s *stack) listener(ctx context.Context, db *database.DB, listener listen.L
 // rabbit is the broker, to which our connections show what they are.
 func (s *stack) rabbit() rabbit.Config {
 	host, _ := os.Hostname() // only for people to read
-	return rabbit.Config{URL: s.cfg.RabbitMQURL, Log: s.log, Name: "orderly " + strings.Join(roleNames(s.roles), ",") + "@" + host}
+	return rabbit.Config{URL: s.cfg.RabbitMQURL, Prefix: s.cfg.RabbitMQPrefix, Log: s.log, Name: "orderly " + strings.Join(roleNames(s.roles), ",") + "@" + host}
 }
 
 // openRelay opens what carries the events, and the relay that hands them over: RabbitMQ where it is named, else straight into the

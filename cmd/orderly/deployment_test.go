@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+
+	"example.com/orderly/internal/testenv"
+	"example.com/orderly/workflows"
+)
+
+// deployment is the six processes of the system on one machine, on real parts of its own.
+type deployment struct {
+	*world
+	parts   realParts
+	health  map[string]string
+	running map[string]*process
+}
+
+// newDeployment prepares everything with orderly migrate. change may replace variables, such as an address by that of a proxy.
+func newDeployment(t *testing.T, change ...string) *deployment {
+	t.Helper()
+	parts := newRealParts(t)
+	server := testenv.Temporal(t, workflows.SearchAttributes())
+	d := &deployment{world: newWorld(t), parts: parts, health: map[string]string{}, running: map[string]*process{}}
+	d.env = append(d.env, parts.env()...)
+	d.env = append(d.env, "TEMPORAL_ADDRESS="+server, "TEMPORAL_NAMESPACE="+parts.prefix, "STRIPE_API_URL=http://"+d.book,
+		"ORDERLY_DATA="+d.data, "ORDERLY_PRODUCTS=demo")
+	d.env = append(d.env, change...)
+	for i, port := range freePorts(t, len(roles)) {
+		d.health[roles[i].name] = "127.0.0.1:" + port
+	}
+	said, code := d.command("migrate")
+	require.Zero(t, code, said)
+	return d
+}
+
+// command runs the program to its end.
+func (w *world) command(args ...string) (said string, code int) {
+	w.t.Helper()
+	p := w.launch(args...)
+	p.wait(2 * time.Minute)
+	return p.printed(), p.cmd.ProcessState.ExitCode()
+}
+
+// start starts processes, a role or the sandbox each, and waits until they work.
+func (d *deployment) start(names ...string) {
+	d.t.Helper()
+	for _, name := range names {
+		if name == "sandbox" {
+			d.running[name] = d.launch("sandbox")
+			continue
+		}
+		own := *d.world
+		own.env = append(append([]string{}, d.env...), "ORDERLY_HEALTH_ADDR="+d.health[name])
+		d.running[name] = own.launch("serve", name)
+	}
+	for _, name := range names {
+		said := map[bool]string{true: "Sandbox ", false: "msg=ready"}[name == "sandbox"]
+		eventually(d.t, time.Minute, name+" does not come up", func() bool {
+			select {
+			case <-d.running[name].ended:
+				require.Fail(d.t, name+" has ended", d.running[name].printed())
+			default:
+			}
+			return strings.Contains(d.running[name].printed(), said)
+		})
+	}
+}
+
+func (d *deployment) startAll() { d.start(append(roleNames(roles), "sandbox")...) }
+
+// kill is kill -9.
+func (d *deployment) kill(name string) {
+	d.t.Helper()
+	require.NoError(d.t, d.running[name].cmd.Process.Signal(syscall.SIGKILL))
+	d.running[name].wait(10 * time.Second)
+}
+
+// stop is SIGTERM, and requires a clean end.
+func (d *deployment) stop(names ...string) {
+	d.t.Helper()
+	for _, name := range names {
+		require.NoError(d.t, d.running[name].cmd.Process.Signal(syscall.SIGTERM))
+	}
+	for _, name := range names {
+		p := d.running[name]
+		p.wait(time.Minute)
+		require.Equal(d.t, 0, p.cmd.ProcessState.ExitCode(), p.printed())
+	}
+}
+
+// Each role is stopped for a while: what the others do goes on, and its own part is made up for afterwards.
+func TestRolesDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	d.startAll()
+	d.demo()
+	for _, name := range append(roleNames(roles), "sandbox") {
+		own := *d.world
+		own.env = append(append([]string{}, d.env...), "ORDERLY_HEALTH_ADDR="+d.health[name])
+		said, code := own.command("healthcheck", name)
+		require.Zero(t, code, "%s: %s", name, said)
+	}
+	s := d.customer()
+
+	d.stop("orders")
+	waiting := d.place(s, "pm_card_visa")
+	require.Equal(t, "pending", waiting.State)
+	d.start("orders")
+	d.requireCompleted(s, waiting.ID)
+
+	for _, away := range []string{"inventory", "payments", "sandbox"} {
+		d.stop(away)
+		order := d.place(s, "pm_card_visa")
+		require.Equal(t, "pending", order.State, "without %s", away)
+		d.start(away)
+		d.requireCompleted(s, order.ID)
+	}
+
+	d.stop("listeners")
+	late := d.customer() // registers and signs in
+	order := d.place(late, "pm_card_visa")
+	eventually(t, time.Minute, "the order does not end without its listeners", func() bool {
+		seen, err := late.order(t.Context(), order.ID)
+		return err == nil && seen.State == "completed"
+	})
+	seen, err := late.order(t.Context(), order.ID)
+	require.NoError(t, err)
+	require.Empty(t, seen.Mails)
+	d.start("listeners")
+	d.requireCompleted(late, order.ID)
+
+	// The API's own absence is everybody's: its customers come back with the same key.
+	d.stop("api")
+	_, err = s.place(t.Context(), "while-away", []shopLine{{"MUG-BLUE", 2}}, "pm_card_visa")
+	require.Error(t, err)
+	d.start("api")
+	order, err = s.place(t.Context(), "while-away", []shopLine{{"MUG-BLUE", 2}}, "pm_card_visa")
+	require.NoError(t, err)
+	d.requireCompleted(s, order.ID)
+
+	d.requireFound(order.ID)
+	d.stop(append(roleNames(roles), "sandbox")...)
+}
+
+// requireFound looks for the order's saga by its search attribute, as an operator would.
+func (d *deployment) requireFound(orderID string) {
+	d.t.Helper()
+	c, err := client.Dial(client.Options{
+		HostPort: testenv.Temporal(d.t, nil), Namespace: d.parts.prefix, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	})
+	require.NoError(d.t, err)
+	defer c.Close()
+	eventually(d.t, 30*time.Second, "the saga is not found by OrderStatus", func() bool {
+		found, err := c.CountWorkflow(context.Background(), &workflowservice.CountWorkflowExecutionsRequest{
+			Namespace: d.parts.prefix,
+			Query:     fmt.Sprintf("OrderStatus = 'completed' AND WorkflowId = '%s'", workflows.OrderWorkflowID(orderID)),
+		})
+		return err == nil && found.GetCount() == 1
+	})
+}
