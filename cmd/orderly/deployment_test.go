@@ -26,10 +26,14 @@ type deployment struct {
 	running map[string]*process
 }
 
-// newDeployment prepares everything with orderly migrate. change may replace variables, such as an address by that of a proxy.
-func newDeployment(t *testing.T, change ...string) *deployment {
+func newDeployment(t *testing.T) *deployment {
 	t.Helper()
-	parts := newRealParts(t)
+	return newDeploymentOn(t, newRealParts(t))
+}
+
+// newDeploymentOn prepares everything with orderly migrate. change may replace variables, such as an address by that of a proxy.
+func newDeploymentOn(t *testing.T, parts realParts, change ...string) *deployment {
+	t.Helper()
 	server := testenv.Temporal(t, workflows.SearchAttributes())
 	d := &deployment{world: newWorld(t), parts: parts, health: map[string]string{}, running: map[string]*process{}}
 	d.env = append(d.env, parts.env()...)

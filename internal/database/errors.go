@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -42,6 +43,11 @@ func classify(err error) error {
 	return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "database_unavailable", "the database does not answer"), err)
 }
 
+// endings are what is left of a connection that a server or the network ended in the middle of something.
+var endings = []error{
+	driver.ErrBadConn, sql.ErrConnDone, pgconn.ErrConnClosed, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded,
+}
+
 func serverGone(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// Classes 08 connection, 53 resources, 57P shutdown; and our own transactions that lost too often.
@@ -57,7 +63,12 @@ func serverGone(err error) bool {
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return true
 	}
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded)
+	for _, end := range endings {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // explained adds the remedy to what a server refuses and waiting cannot mend. All other errors pass unchanged.
