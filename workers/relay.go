@@ -25,6 +25,8 @@ const (
 	relayLease     = 15 * time.Second
 	// longestRetry is how long an event that cannot be published waits at most before it is tried again.
 	longestRetry = 30 * time.Second
+	// longestPause is how long the relay waits at most for a database that is away: everything in it waits too.
+	longestPause = 5 * time.Second
 )
 
 // Transport takes events over from the relay.
@@ -90,7 +92,7 @@ func (r *Relay) serve(ctx context.Context, box *outbox.Outbox) {
 				r.log.Warn("the relay can't use its outbox", "source", box.Source(), "error", err)
 			}
 			troubles++
-			sleep(ctx, nil, retryIn(troubles))
+			sleep(ctx, nil, min(retryIn(troubles), longestPause))
 		case claimed == 0:
 			// What was refused waits by itself, each event for its own next attempt; others must not wait with it.
 			sleep(ctx, box.Woken(), relayPoll)

@@ -32,6 +32,9 @@ func migrateCommand() *cobra.Command {
 
 func migrate(ctx context.Context, cfg config, out io.Writer) error {
 	say := func(line string) { _, _ = fmt.Fprintln(out, line) }
+	if _, err := cfg.products(); err != nil {
+		return err // before anything is changed
+	}
 	s := newStack(cfg, nil, true, slog.New(slog.DiscardHandler), say)
 	for _, service := range services {
 		if _, err := s.database(ctx, service); err != nil {

@@ -18,7 +18,7 @@ import (
 
 // realParts are PostgreSQL, RabbitMQ and Redis, of which the test has a part for itself: databases and queues of its own name, gone when
 // it ends.
-type realParts struct{ database, broker, cache, prefix string }
+type realParts struct{ server, database, broker, cache, prefix string }
 
 func newRealParts(t *testing.T) realParts {
 	t.Helper()
@@ -43,7 +43,16 @@ func newRealParts(t *testing.T) realParts {
 		require.NoError(t, rabbit.Remove(context.Background(), rabbit.Config{URL: broker, Prefix: name},
 			listen.Listener{Name: "notifications"}, listen.Listener{Name: "journal"}))
 	})
-	return realParts{at.String(), broker, cache, name}
+	return realParts{server, at.String(), broker, cache, name}
+}
+
+// of is the service's database.
+func (p realParts) of(service string) string {
+	at, err := config{DatabaseURL: p.database}.databaseURL(service)
+	if err != nil {
+		panic(err) // it was built from a URL
+	}
+	return at
 }
 
 func (p realParts) env() []string {

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/internal/database"
+)
+
+// requireRefusal runs the program to its end: exit code 1, and one line that says all of these.
+func (w *world) requireRefusal(args []string, says ...string) {
+	w.t.Helper()
+	said, code := w.command(args...)
+	require.Equal(w.t, 1, code, said)
+	_, complaint, found := strings.Cut(said, "orderly: ")
+	require.True(w.t, found, said)
+	require.Equal(w.t, 1, strings.Count(complaint, "\n"), "more than one line: %s", said)
+	for _, words := range says {
+		require.Contains(w.t, complaint, words)
+	}
+	require.NotContains(w.t, said, "s3cret")
+}
+
+// Without the URLs that a role needs nothing starts, and one line says which.
+func TestServeSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	shared := []string{"DATABASE_URL=postgres://h/db", "RABBITMQ_URL=amqp://h", "TEMPORAL_ADDRESS=h:7233", "STRIPE_API_URL=http://h"}
+	without := func(name string) []string {
+		var rest []string
+		for _, set := range shared {
+			if !strings.HasPrefix(set, name) {
+				rest = append(rest, set)
+			}
+		}
+		return rest
+	}
+	for _, c := range []struct {
+		roles string
+		env   []string
+		says  string
+	}{
+		{"", shared, "listeners, or all"},
+		{"mail", shared, `"mail"`},
+		{"orders", without("DATABASE_URL"), "DATABASE_URL"},
+		{"orders", without("RABBITMQ_URL"), "RABBITMQ_URL"},
+		{"inventory", without("TEMPORAL_ADDRESS"), "TEMPORAL_ADDRESS"},
+		{"payments", without("STRIPE"), "STRIPE_API_KEY or STRIPE_API_URL"},
+		{"all", nil, "STRIPE_API_KEY or STRIPE_API_URL"},
+		{"api", append(without("DATABASE_URL"), "ORDERS_DATABASE_URL=postgres://h/db"), "DATABASE_URL"},
+		{"orders", append(shared, "ORDERLY_HEALTH_ADDR=here"), "ORDERLY_HEALTH_ADDR"},
+		{"orders", append(shared, "ORDERLY_TEMPORAL_RETENTION=1h"), "ORDERLY_TEMPORAL_RETENTION"},
+		{"orders", append(shared, "ORDERLY_RABBITMQ_PREFIX=a b"), "ORDERLY_RABBITMQ_PREFIX"},
+	} {
+		t.Run(c.roles+" "+c.says, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.env = append(w.env, c.env...)
+			w.requireRefusal(append([]string{"serve"}, strings.Fields(c.roles)...), c.says)
+		})
+	}
+}
+
+// What a server refuses is one line that names the variable and the remedy.
+func TestServeSaysWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	admin, err := database.Open(t.Context(), "admin", d.parts.server)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, admin.Close()) })
+	login := d.parts.prefix + "_login"
+	_, err = admin.Exec(t.Context(), `CREATE ROLE `+login+` LOGIN PASSWORD 's3cret'`)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_, err := admin.Exec(context.Background(), `DROP ROLE `+login)
+		require.NoError(t, err)
+	})
+	changed := func(rawURL string, change func(*url.URL)) string {
+		at, err := url.Parse(rawURL)
+		require.NoError(t, err)
+		change(at)
+		return at.String()
+	}
+	other := func(name string) string { return changed(d.parts.database, func(at *url.URL) { at.Path = "/" + name }) }
+	as := func(user string) string {
+		return changed(d.parts.database, func(at *url.URL) { at.User = url.UserPassword(user, "s3cret") })
+	}
+	// One service's database from before anything was migrated.
+	empty := d.parts.prefix + "_empty"
+	require.NoError(t, database.EnsurePostgres(t.Context(), d.parts.server, empty))
+	t.Cleanup(func() { require.NoError(t, database.DropPostgres(context.Background(), d.parts.server, empty)) })
+
+	for name, c := range map[string]struct {
+		role, set string
+		says      []string
+	}{
+		"no such login":         {"orders", "DATABASE_URL=" + as("nobody_"+strings.ToLower(rand.Text()[:8])), []string{"DATABASE_URL", "check the user"}},
+		"no such database":      {"orders", "DATABASE_URL=" + other("nowhere"), []string{"DATABASE_URL", "orderly migrate"}},
+		"an older schema":       {"orders", "ORDERS_DATABASE_URL=" + other(empty), []string{"ORDERS_DATABASE_URL", "older schema", "orderly migrate"}},
+		"no right to its rows":  {"orders", "DATABASE_URL=" + as(login), []string{"DATABASE_URL", "grant"}},
+		"the broker's login":    {"orders", "RABBITMQ_URL=" + changed(d.parts.broker, func(at *url.URL) { at.User = url.UserPassword("nobody", "s3cret") }), []string{"RABBITMQ_URL", "nobody"}},
+		"the broker's vhost":    {"listeners", "RABBITMQ_URL=" + changed(d.parts.broker, func(at *url.URL) { at.Path = "/nowhere" }), []string{"RABBITMQ_URL", "nowhere"}},
+		"the cache's password":  {"listeners", "REDIS_URL=" + changed(d.parts.cache, func(at *url.URL) { at.User = url.UserPassword("nobody", "s3cret") }), []string{"REDIS_URL", "password"}},
+		"no such namespace":     {"orders", "TEMPORAL_NAMESPACE=nowhere", []string{"TEMPORAL_NAMESPACE", "nowhere", "orderly migrate"}},
+		"no such product list":  {"migrate", "ORDERLY_PRODUCTS=/nowhere.json", []string{"ORDERLY_PRODUCTS", "/nowhere.json"}},
+		"a broken product list": {"migrate", "ORDERLY_PRODUCTS=/proc/version", []string{"ORDERLY_PRODUCTS", "/proc/version"}},
+		"a certificate":         {"orders", "TEMPORAL_TLS_SERVER_CA_CERT_PATH=/nowhere.pem", []string{"TEMPORAL_", "/nowhere.pem"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			own := *d.world
+			own.t = t
+			own.env = append(append([]string{}, d.env...), "ORDERLY_HEALTH_ADDR=127.0.0.1:0", c.set)
+			args := []string{"serve", c.role}
+			if c.role == "migrate" {
+				args = args[1:]
+			}
+			own.requireRefusal(args, c.says...)
+		})
+	}
+}
+
+// A part that is not up yet is waited for, which is said once, and found when it comes.
+func TestServeWaitsForWhatIsNotUpYet(t *testing.T) {
+	t.Parallel()
+	parts := newRealParts(t)
+	d := newDeploymentOn(t, parts)
+	at, err := url.Parse(parts.database)
+	require.NoError(t, err)
+	postgres := newProxy(t, at.Host)
+	postgres.cut()
+	at.Host = postgres.addr
+	d.env = append(d.env, "DATABASE_URL="+at.String())
+	own := *d.world
+	own.env = append(append([]string{}, d.env...), "ORDERLY_HEALTH_ADDR=127.0.0.1:0")
+	p := own.launch("serve", "orders")
+	eventually(t, time.Minute, "it does not say what it waits for", func() bool {
+		return strings.Contains(p.printed(), "Waiting for the orders database (DATABASE_URL)")
+	})
+	postgres.mend()
+	eventually(t, time.Minute, "it does not find what has come", func() bool { return strings.Contains(p.printed(), "msg=ready") })
+	require.Equal(t, 1, strings.Count(p.printed(), "Waiting for"))
+}
+
+// Migrating again, from several processes at once and beside a running system, changes nothing and disturbs nobody.
+func TestMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	parts := newRealParts(t)
+	w := newWorld(t)
+	w.env = append(append(w.env, parts.env()...), "ORDERLY_PRODUCTS=demo")
+	var all sync.WaitGroup
+	codes := make([]int, 4)
+	for i := range codes {
+		p := w.launch("migrate")
+		all.Go(func() {
+			<-p.ended
+			codes[i] = p.cmd.ProcessState.ExitCode()
+		})
+	}
+	all.Wait()
+	require.Equal(t, make([]int, 4), codes)
+	said, code := w.command("migrate")
+	require.Zero(t, code, said)
+}
