@@ -68,6 +68,8 @@ func TestDemo(t *testing.T) {
 		`orderly_cache_requests_total{cache="profile",result="hit"}`,
 		`orderly_cache_requests_total{cache="session",result="hit"}`,
 		`orderly_http_requests_total{`,
+		`orderly_database_retries_total{database="orders"} `,
+		`orderly_database_statements_total{database="payments"} `,
 		`orderly_orders_attention{attention="parked"} 0`,
 	} {
 		require.Contains(t, figures, metric)

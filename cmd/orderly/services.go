@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
 	"example.com/orderly/internal/database"
@@ -40,6 +41,17 @@ func (s *stack) database(ctx context.Context, service string) (*database.DB, err
 	s.databases[service] = db
 	s.open = append(s.open, db.Close)
 	s.boxes[service] = outbox.New(db, service, s.now)
+	for name, count := range map[string]struct {
+		help string
+		of   func() int64
+	}{
+		"orderly_database_statements_total": {"SQL statements this process has run.", db.Statements},
+		"orderly_database_retries_total":    {"Transactions run again after a deadlock or a serialization failure.", db.Retries},
+	} {
+		s.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: name, Help: count.help, ConstLabels: prometheus.Labels{"database": service},
+		}, func() float64 { return float64(count.of()) }))
+	}
 	return db, nil
 }
 
