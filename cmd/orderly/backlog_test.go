@@ -17,7 +17,7 @@ import (
 	"example.com/orderly/internal/outbox"
 )
 
-var backlogEvents = flag.Int("events", 3000, "how many events TestBacklog leaves in an outbox while the broker is away")
+var backlogEvents = flag.Int("events", 1000, "how many events TestBacklog leaves in an outbox while the broker is away")
 
 // The broker is away while an outbox fills up. Then three relays drain it together: every event arrives, those of a subject in order, and
 // no process ever holds more than a few batches.
