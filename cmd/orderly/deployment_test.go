@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 
 	"example.com/orderly/internal/testenv"
 	"example.com/orderly/workflows"
@@ -153,16 +151,14 @@ func TestRolesDoNotWaitForEachOther(t *testing.T) {
 	require.NoError(t, err)
 	d.requireCompleted(s, order.ID)
 
-	d.requireFound(order.ID)
+	d.requireFound(testenv.Temporal(t, nil), order.ID)
 	d.stop(append(roleNames(roles), "sandbox")...)
 }
 
 // requireFound looks for the order's saga by its search attribute, as an operator would.
-func (d *deployment) requireFound(orderID string) {
+func (d *deployment) requireFound(server, orderID string) {
 	d.t.Helper()
-	c, err := client.Dial(client.Options{
-		HostPort: testenv.Temporal(d.t, nil), Namespace: d.parts.prefix, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
-	})
+	c, err := client.Dial(client.Options{HostPort: server, Namespace: d.parts.prefix, Logger: quiet()})
 	require.NoError(d.t, err)
 	defer c.Close()
 	eventually(d.t, 30*time.Second, "the saga is not found by OrderStatus", func() bool {

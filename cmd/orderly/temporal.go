@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc/codes"
 
 	"example.com/orderly/internal/embedded"
 	"example.com/orderly/workers"
@@ -156,7 +157,7 @@ func temporalRefusal(err error, options client.Options) error {
 	var denied *serviceerror.PermissionDenied
 	var unknown *serviceerror.NamespaceNotFound
 	switch {
-	case errors.As(err, &denied):
+	case errors.As(err, &denied), serviceerror.ToStatus(err).Code() == codes.Unauthenticated:
 		return fmt.Errorf("TEMPORAL_API_KEY or the certificate (TEMPORAL_TLS_*): Temporal at %s refuses us: %w", options.HostPort, err)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("TEMPORAL_NAMESPACE: Temporal at %s has no namespace %q: run orderly migrate, or name another",
