@@ -105,16 +105,6 @@ func (s *Starter) Await(ctx context.Context, orderID string) error {
 	return c.client.GetWorkflow(ctx, workflows.OrderWorkflowID(orderID), "").Get(ctx, nil)
 }
 
-// Ping asks Temporal whether it is there.
-func (s *Starter) Ping(ctx context.Context) error {
-	c := s.temporal.Load()
-	if c == nil {
-		return fault.New(fault.Unavailable, codeUnavailable, "Temporal is not there")
-	}
-	_, err := c.client.CheckHealth(ctx, &client.CheckHealthRequest{})
-	return err
-}
-
 // Sweep starts the sagas of orders that nobody saw start: whoever placed them crashed, or Temporal was away. It runs until ctx
 // ends.
 func (s *Starter) Sweep(ctx context.Context) error {
