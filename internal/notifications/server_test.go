@@ -11,7 +11,9 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -35,14 +37,14 @@ type mailServer struct {
 	answers map[string]string
 	heard   []string
 	got     []string
-	closed  chan struct{} // one for each connection that has ended
+	open    atomic.Int64 // connections that have not ended
 }
 
 func newServer(t *testing.T, offers ...string) *mailServer {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := &mailServer{addr: listener.Addr().String(), offers: offers, answers: map[string]string{}, closed: make(chan struct{}, 100)}
+	s := &mailServer{addr: listener.Addr().String(), offers: offers, answers: map[string]string{}}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -50,12 +52,13 @@ func newServer(t *testing.T, offers ...string) *mailServer {
 			if err != nil {
 				return
 			}
+			s.open.Add(1)
 			end := context.AfterFunc(t.Context(), func() { _ = conn.Close() })
 			all.Go(func() {
 				s.talk(conn)
 				_ = conn.Close()
 				end()
-				s.closed <- struct{}{}
+				s.open.Add(-1)
 			})
 		}
 	})
@@ -64,6 +67,12 @@ func newServer(t *testing.T, offers ...string) *mailServer {
 		all.Wait()
 	})
 	return s
+}
+
+// requireLeft waits until every connection has ended. On a busy machine an impatient client may have made none.
+func (s *mailServer) requireLeft(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool { return s.open.Load() == 0 }, 30*time.Second, time.Millisecond, "a connection was left open")
 }
 
 // sender is an SMTP sender for the server.

@@ -87,14 +87,14 @@ func TestAServerThatHangsIsLeftInTime(t *testing.T) {
 			begun := time.Now()
 			require.ErrorIs(t, sender.Send(ctx, message), context.DeadlineExceeded)
 			require.Less(t, time.Since(begun), 5*time.Second)
-			<-server.closed
+			server.requireLeft(t)
 
 			// or the sender's own.
 			notifications.Through(sender, server.addr, nil, 50*time.Millisecond)
 			begun = time.Now()
 			require.ErrorContains(t, sender.Send(t.Context(), message), "send mail orders.o-1.1@orderly: ")
 			require.Less(t, time.Since(begun), 5*time.Second)
-			<-server.closed
+			server.requireLeft(t)
 		})
 	}
 }
@@ -108,7 +108,7 @@ func TestAMailThatWasTakenIsSentWhateverFollows(t *testing.T) {
 		server.answer(command, answer)
 		require.NoError(t, server.sender(t).Send(t.Context(), message))
 		require.Len(t, server.mails(), 1)
-		<-server.closed
+		server.requireLeft(t)
 	}
 }
 
