@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"example.com/orderly/workers"
 	"example.com/orderly/workflows"
 )
 
@@ -73,10 +73,12 @@ func makeNamespace(ctx context.Context, c client.Client, namespace string, reten
 		Namespace: namespace, Description: "Orderly's sagas", WorkflowExecutionRetentionPeriod: durationpb.New(retention),
 	})
 	var there *serviceerror.NamespaceAlreadyExists
-	if err != nil && !errors.As(err, &there) {
+	switch {
+	case err != nil && !errors.As(err, &there):
 		return fmt.Errorf("it does not exist and can't be made (have it made, or name another): %w", err)
+	case err == nil:
+		say("Made Temporal's namespace " + namespace + "; closed sagas are kept for " + retention.String() + ".")
 	}
-	say("Made Temporal's namespace " + namespace + "; closed sagas are kept for " + retention.String() + ".")
 	// Each part of the server remembers which namespaces there are for some seconds.
 	return keepTrying(ctx, func(ctx context.Context) error {
 		_, err := c.WorkflowService().ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: namespace, PageSize: 1})
@@ -84,38 +86,72 @@ func makeNamespace(ctx context.Context, c client.Client, namespace string, reten
 	})
 }
 
+// registerSearchAttributes registers what is missing, and returns once the server takes sagas that use it. It may be done by several
+// processes at once, and the server refuses all but one of them: hence the further tries.
 func registerSearchAttributes(ctx context.Context, c client.Client, namespace string, say func(string)) error {
-	wanted := workflows.SearchAttributes()
-	if workers.KnowsSearchAttributes(ctx, c, namespace, wanted) {
-		return nil
-	}
+	var final error
+	err := keepTrying(ctx, func(ctx context.Context) error {
+		missing, err := missingSearchAttributes(ctx, c, namespace)
+		if unknown := new(serviceerror.NamespaceNotFound); errors.As(err, &unknown) {
+			return err // another process has just made it, and the server has not heard of it everywhere
+		}
+		if err != nil {
+			final = permitted(err, say, "look at the search attributes")
+			return nil
+		}
+		if len(missing) == 0 {
+			return searchable(ctx, c, namespace)
+		}
+		_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+			Namespace: namespace, SearchAttributes: missing,
+		})
+		if err == nil {
+			say("Registered the search attributes " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ") + ".")
+			return searchable(ctx, c, namespace)
+		}
+		if permitted(err, say, "register the search attributes") == nil {
+			return nil
+		}
+		return err
+	})
+	return cmp.Or(final, err)
+}
+
+// missingSearchAttributes are those of ours that the namespace does not have.
+func missingSearchAttributes(ctx context.Context, c client.Client, namespace string) (map[string]enums.IndexedValueType, error) {
 	registered, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
 	if err != nil {
-		return permitted(err, say, "look at the search attributes")
+		return nil, err
 	}
 	missing := map[string]enums.IndexedValueType{}
-	for name, kind := range wanted {
+	for name, kind := range workflows.SearchAttributes() {
 		have, there := registered.GetCustomAttributes()[name]
 		switch {
 		case !there:
 			missing[name] = enums.IndexedValueType(enums.IndexedValueType_shorthandValue[kind])
 		case have.String() != kind:
-			return fmt.Errorf("%s is there as %s and must be %s: another application uses the name; give Orderly a namespace of its own "+
+			return nil, fmt.Errorf("%s is there as %s and must be %s: another application uses the name; give Orderly a namespace of its own "+
 				"(TEMPORAL_NAMESPACE)", name, have, kind)
 		}
 	}
-	_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{Namespace: namespace, SearchAttributes: missing})
-	var there *serviceerror.AlreadyExists
-	if err != nil && !errors.As(err, &there) {
-		return permitted(err, say, "register the search attributes")
+	return missing, nil
+}
+
+// searchable asks for sagas by each search attribute. A list of them comes from the server's database, while those who take sagas go
+// by what they remember of the namespace, and refuse what they have not heard of for some seconds; so do queries.
+func searchable(ctx context.Context, c client.Client, namespace string) error {
+	var named []string
+	for _, name := range slices.Sorted(maps.Keys(workflows.SearchAttributes())) {
+		named = append(named, name+" IS NOT NULL")
 	}
-	say("Registered the search attributes " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ") + ".")
-	return keepTrying(ctx, func(ctx context.Context) error {
-		if !workers.KnowsSearchAttributes(ctx, c, namespace, wanted) {
-			return errors.New("the search attributes were registered and are not to be seen")
-		}
-		return nil
+	_, err := c.WorkflowService().ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: namespace, PageSize: 1, Query: strings.Join(named, " AND "),
 	})
+	var denied *serviceerror.PermissionDenied
+	if errors.As(err, &denied) {
+		return nil
+	}
+	return err
 }
 
 // permitted turns a right we lack into a word about it.
