@@ -37,6 +37,7 @@ type Starter struct {
 	log       *slog.Logger
 	now       func() time.Time
 	temporal  atomic.Pointer[connection]
+	inline    atomic.Bool
 	restUntil atomic.Int64
 }
 
@@ -73,6 +74,10 @@ func (s *Starter) Connect(c client.Client, searchable bool) {
 	s.temporal.Store(&connection{client: c, searchable: searchable})
 }
 
+// Inline decides whether the sagas started from now on try their steps beside the saga first. It is for a process that runs every
+// service.
+func (s *Starter) Inline(on bool) { s.inline.Store(on) }
+
 // Start starts the order's saga, or finds it started, and records that. Idempotent by the order's id. Unavailable when
 // Temporal does not answer: the sweep tries again.
 func (s *Starter) Start(ctx context.Context, order orders.Order) error {
@@ -82,7 +87,7 @@ func (s *Starter) Start(ctx context.Context, order orders.Order) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	in := workflows.InputFor(order, c.searchable)
+	in := workflows.InputFor(order, c.searchable, s.inline.Load())
 	_, err := c.client.ExecuteWorkflow(ctx, in.StartOptions(), workflows.OrderWorkflow, in)
 	switch {
 	case err == nil, temporal.IsWorkflowExecutionAlreadyStartedError(err):

@@ -42,6 +42,7 @@ func NewWorker(
 		OnFatalError:                fatal,
 		WorkerStopTimeout:           stopTimeout,
 		DisableRegistrationAliasing: true,
+		LocalActivityWorkerOnly:     queue == activities.InlineQueue, // nobody asks for an activity there
 		Interceptors:                []interceptor.WorkerInterceptor{&observer{steps: steps, log: log}},
 	})
 	register(w)
@@ -81,6 +82,9 @@ func (a *observedActivity) ExecuteActivity(ctx context.Context, in *interceptor.
 	a.observer.steps.seconds.WithLabelValues(info.ActivityType.Name, outcome).Observe(time.Since(began).Seconds())
 	attributes := []any{
 		"order_id", workflows.OrderIDOf(info.WorkflowExecution.ID), "step", info.ActivityType.Name, "attempt", info.Attempt,
+	}
+	if info.IsLocalActivity {
+		attributes = append(attributes, "inline", true)
 	}
 	switch outcome {
 	case "failed":

@@ -25,6 +25,9 @@ type OrderInput struct {
 	PaymentMethod string               `json:"payment_method"`
 	// Searchable says that the namespace knows our search attributes; using an unknown one would fail the workflow.
 	Searchable bool `json:"searchable"`
+	// Inline has each forward step first tried in the process that runs the saga. It is decided when the saga starts and holds for
+	// all its runs.
+	Inline bool `json:"inline,omitempty"`
 }
 
 func (in OrderInput) total() money.Money {
@@ -90,7 +93,7 @@ func (s *saga) forward(ctx workflow.Context) error {
 
 	// The shipment is a workflow of its own and starts here. Nothing after the capture can be refused by a service of ours.
 	s.watch.settle(ctx)
-	return s.insist(ctx, "Complete order", func(ctx workflow.Context) error {
+	return s.last(ctx, "Complete order", func(ctx workflow.Context) error {
 		return activities.Complete(ctx, orders.Move{Key: s.key("complete"), OrderID: s.in.OrderID})
 	})
 }

@@ -3,116 +3,21 @@ package workflows_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	sdk "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
-	"go.temporal.io/sdk/testsuite"
 
 	"example.com/orderly/activities"
-	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/payments"
 	"example.com/orderly/workflows"
 )
-
-var input = workflows.OrderInput{
-	OrderID: "o-1", CustomerID: "c-1", Lines: []inventory.Quantity{{SKU: "A", Quantity: 3}},
-	TotalMinor: 3000, Currency: "EUR", PaymentMethod: "pm_card_visa", Searchable: true,
-}
-
-// stage runs the saga against activities that answer as the test says, and remembers what was asked, in order.
-type stage struct {
-	env     *testsuite.TestWorkflowEnvironment
-	mu      sync.Mutex
-	asked   []string
-	answers map[string][]error
-	inputs  map[string]any
-	// standing is how the orders service says that the order stands.
-	standing activities.Standing
-}
-
-// answers maps an activity to what it answers on its first attempts; afterwards, and by default, the answer is yes.
-func newStage(t *testing.T, answers map[string][]error) *stage {
-	t.Helper()
-	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	s := &stage{env: suite.NewTestWorkflowEnvironment(), answers: answers, inputs: map[string]any{}}
-	s.env.SetTestTimeout(time.Minute)
-	workflows.Register(s.env)
-	play(s, "inventory.reserve", inventory.Reservation{})
-	play(s, "inventory.release", inventory.Release{})
-	play(s, "payments.authorize", payments.Authorization{})
-	play(s, "payments.void", payments.Undo{})
-	play(s, "payments.capture", payments.Capture{})
-	play(s, "payments.refund", payments.Undo{})
-	for _, name := range []string{"confirm", "complete", "reject", "cancel", "reverse"} {
-		play(s, "orders."+name, orders.Move{})
-	}
-	play(s, "orders.flag", orders.Flag{})
-	s.env.RegisterActivityWithOptions(func(_ context.Context, _ string) (activities.Standing, error) {
-		return s.standing, s.answer("orders.look_up", nil)
-	}, activity.RegisterOptions{Name: "orders.look_up"})
-	return s
-}
-
-func play[In any](s *stage, name string, _ In) {
-	s.env.RegisterActivityWithOptions(func(_ context.Context, in In) error {
-		return s.answer(name, in)
-	}, activity.RegisterOptions{Name: name})
-}
-
-func (s *stage) answer(name string, in any) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked = append(s.asked, name)
-	s.inputs[name] = in
-	if left := s.answers[name]; len(left) > 0 {
-		s.answers[name] = left[1:]
-		return left[0]
-	}
-	return nil
-}
-
-func (s *stage) run(t *testing.T) workflows.OrderResult {
-	t.Helper()
-	s.env.ExecuteWorkflow(workflows.OrderWorkflow, input)
-	require.True(t, s.env.IsWorkflowCompleted())
-	require.NoError(t, s.env.GetWorkflowError())
-	var result workflows.OrderResult
-	require.NoError(t, s.env.GetWorkflowResult(&result))
-	return result
-}
-
-func (s *stage) details(t *testing.T) string {
-	t.Helper()
-	value, err := s.env.QueryWorkflow("__temporal_workflow_metadata")
-	require.NoError(t, err)
-	var metadata sdk.WorkflowMetadata
-	require.NoError(t, value.Get(&metadata))
-	return metadata.CurrentDetails
-}
-
-func no(code string) error {
-	return temporal.NewApplicationErrorWithOptions(code, code, temporal.ApplicationErrorOptions{
-		NonRetryable: true, Details: []any{string(fault.Declined)},
-	})
-}
-
-func broken(code string) error {
-	return temporal.NewApplicationErrorWithOptions(code, code, temporal.ApplicationErrorOptions{
-		NonRetryable: true, Details: []any{string(fault.Conflict)},
-	})
-}
 
 // Every way an order can go: what is asked for, in which order, and where it ends.
 func TestOrder(t *testing.T) {
@@ -170,9 +75,11 @@ func TestOrder(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, c.answers)
-			require.Equal(t, c.result, s.run(t))
-			require.Equal(t, c.asked, strings.Join(s.asked, " "))
+			inBothPlacements(t, func(t *testing.T, inline bool) {
+				s := newStage(t, inline, c.answers)
+				require.Equal(t, c.result, s.run(t))
+				require.Equal(t, c.asked, strings.Join(s.asked, " "))
+			})
 		})
 	}
 }
@@ -211,10 +118,12 @@ func TestOrderThatWasBeingUndone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t, map[string][]error{"inventory.reserve": {broken("step_undone")}})
-			s.standing = c.standing
-			require.Equal(t, c.result, s.run(t))
-			require.Equal(t, c.asked, strings.Join(s.asked, " "))
+			inBothPlacements(t, func(t *testing.T, inline bool) {
+				s := newStage(t, inline, map[string][]error{"inventory.reserve": {broken("step_undone")}})
+				s.standing = c.standing
+				require.Equal(t, c.result, s.run(t))
+				require.Equal(t, c.asked, strings.Join(s.asked, " "))
+			})
 		})
 	}
 }
@@ -222,164 +131,176 @@ func TestOrderThatWasBeingUndone(t *testing.T) {
 // The keys are what services and provider do a step once by: the same in every run and attempt, never the same for two steps.
 func TestKeysComeFromTheWorkflow(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, map[string][]error{"payments.capture": {no("capture_refused")}})
-	s.env.SetStartWorkflowOptions(input.StartOptions())
-	s.run(t)
-	require.Equal(t, map[string]any{
-		"inventory.reserve":  inventory.Reservation{Key: "order-o-1:reserve", OrderID: "o-1", Lines: input.Lines},
-		"inventory.release":  inventory.Release{Key: "order-o-1:release", Undoes: "order-o-1:reserve", OrderID: "o-1"},
-		"payments.authorize": payments.Authorization{Key: "order-o-1:authorize", OrderID: "o-1", AmountMinor: 3000, Currency: "EUR", PaymentMethod: "pm_card_visa"},
-		"payments.void":      payments.Undo{Key: "order-o-1:void", Undoes: "order-o-1:authorize", OrderID: "o-1"},
-		"payments.capture":   payments.Capture{Key: "order-o-1:capture", OrderID: "o-1"},
-		"payments.refund":    payments.Undo{Key: "order-o-1:refund", Undoes: "order-o-1:capture", OrderID: "o-1"},
-		"orders.confirm":     orders.Move{Key: "order-o-1:confirm", OrderID: "o-1"},
-		"orders.reverse":     orders.Move{Key: "order-o-1:reversed", OrderID: "o-1", Reason: "capture_refused"},
-	}, s.inputs)
+	inBothPlacements(t, func(t *testing.T, inline bool) {
+		s := newStage(t, inline, map[string][]error{"payments.capture": {no("capture_refused")}})
+		s.env.SetStartWorkflowOptions(s.in.StartOptions())
+		s.run(t)
+		require.Equal(t, map[string]any{
+			"inventory.reserve":  inventory.Reservation{Key: "order-o-1:reserve", OrderID: "o-1", Lines: input.Lines},
+			"inventory.release":  inventory.Release{Key: "order-o-1:release", Undoes: "order-o-1:reserve", OrderID: "o-1"},
+			"payments.authorize": payments.Authorization{Key: "order-o-1:authorize", OrderID: "o-1", AmountMinor: 3000, Currency: "EUR", PaymentMethod: "pm_card_visa"},
+			"payments.void":      payments.Undo{Key: "order-o-1:void", Undoes: "order-o-1:authorize", OrderID: "o-1"},
+			"payments.capture":   payments.Capture{Key: "order-o-1:capture", OrderID: "o-1"},
+			"payments.refund":    payments.Undo{Key: "order-o-1:refund", Undoes: "order-o-1:capture", OrderID: "o-1"},
+			"orders.confirm":     orders.Move{Key: "order-o-1:confirm", OrderID: "o-1"},
+			"orders.reverse":     orders.Move{Key: "order-o-1:reversed", OrderID: "o-1", Reason: "capture_refused"},
+		}, s.inputs)
+	})
 }
 
 // Somebody clicks Cancel in the Temporal UI.
 func TestCancellation(t *testing.T) {
 	t.Parallel()
+	inBothPlacements(t, func(t *testing.T, inline bool) {
+		t.Run("before the pivot it undoes everything", func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, inline, map[string][]error{"payments.authorize": {errors.New("provider is out"), errors.New("provider is out")}})
+			s.env.RegisterDelayedCallback(s.env.CancelWorkflow, time.Second+time.Second/2)
+			require.Equal(t, workflows.OrderResult{State: orders.Cancelled, Reason: "cancelled_by_operator"}, s.run(t))
+			require.Equal(t, "payments.void inventory.release orders.cancel", strings.Join(s.asked[len(s.asked)-3:], " "))
+		})
 
-	t.Run("before the pivot it undoes everything", func(t *testing.T) {
-		t.Parallel()
-		s := newStage(t, map[string][]error{"payments.authorize": {errors.New("provider is out"), errors.New("provider is out")}})
-		s.env.RegisterDelayedCallback(s.env.CancelWorkflow, time.Second+time.Second/2)
-		require.Equal(t, workflows.OrderResult{State: orders.Cancelled, Reason: "cancelled_by_operator"}, s.run(t))
-		require.Equal(t, "payments.void inventory.release orders.cancel", strings.Join(s.asked[len(s.asked)-3:], " "))
-	})
+		t.Run("after the pivot it changes nothing", func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, inline, map[string][]error{"payments.capture": {errors.New("provider is out"), errors.New("provider is out")}})
+			s.env.RegisterDelayedCallback(s.env.CancelWorkflow, time.Second+time.Second/2)
+			require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
+		})
 
-	t.Run("after the pivot it changes nothing", func(t *testing.T) {
-		t.Parallel()
-		s := newStage(t, map[string][]error{"payments.capture": {errors.New("provider is out"), errors.New("provider is out")}})
-		s.env.RegisterDelayedCallback(s.env.CancelWorkflow, time.Second+time.Second/2)
-		require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
-	})
-
-	t.Run("while confirming, the confirmation is waited for", func(t *testing.T) {
-		t.Parallel()
-		s := newStage(t, map[string][]error{"orders.confirm": {errors.New("database is out"), errors.New("database is out")}})
-		s.env.RegisterDelayedCallback(s.env.CancelWorkflow, time.Second+time.Second/2)
-		require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
+		t.Run("while confirming, the confirmation is waited for", func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, inline, map[string][]error{"orders.confirm": {errors.New("database is out"), errors.New("database is out")}})
+			s.env.RegisterDelayedCallback(s.env.CancelWorkflow, time.Second+time.Second/2)
+			require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
+		})
 	})
 }
 
 // What keeps failing is shown to operators, retried all the same, and cleared when it moves again.
 func TestAttention(t *testing.T) {
 	t.Parallel()
-
-	t.Run("a step that fails for minutes is stalled, then parked, then done", func(t *testing.T) {
-		t.Parallel()
-		failures := make([]error, 7) // more than half an hour; the test environment gives up after ten
-		for i := range failures {
-			failures[i] = temporal.NewApplicationErrorWithOptions("provider is out", "", temporal.ApplicationErrorOptions{
-				NextRetryDelay: 5 * time.Minute,
-			})
-		}
-		s := newStage(t, map[string][]error{"payments.authorize": failures})
-		var flags []orders.Flag
-		var last time.Time
-		s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
-			var flag orders.Flag
-			if info.ActivityType.Name == "orders.flag" && args.Get(&flag) == nil {
-				require.True(t, flag.At.After(last), "a flag that is decided later must say so")
-				last, flag.At = flag.At, time.Time{}
-				flags = append(flags, flag)
+	inBothPlacements(t, func(t *testing.T, inline bool) {
+		t.Run("a step that fails for minutes is stalled, then parked, then done", func(t *testing.T) {
+			t.Parallel()
+			failures := make([]error, 7) // more than half an hour; the test environment gives up after ten
+			for i := range failures {
+				failures[i] = temporal.NewApplicationErrorWithOptions("provider is out", "", temporal.ApplicationErrorOptions{
+					NextRetryDelay: 5 * time.Minute,
+				})
 			}
+			s := newStage(t, inline, map[string][]error{"payments.authorize": failures})
+			var flags []orders.Flag
+			var last time.Time
+			s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
+				var flag orders.Flag
+				if info.ActivityType.Name == "orders.flag" && args.Get(&flag) == nil {
+					require.True(t, flag.At.After(last), "a flag that is decided later must say so")
+					last, flag.At = flag.At, time.Time{}
+					flags = append(flags, flag)
+				}
+			})
+			require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
+			require.Equal(t, []orders.Flag{
+				{OrderID: "o-1", Attention: orders.Stalled, Step: "Authorise payment", Reason: "no_answer"},
+				{OrderID: "o-1", Attention: orders.Parked, Step: "Authorise payment", Reason: "no_answer"},
+				{OrderID: "o-1"},
+			}, flags)
 		})
-		require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
-		require.Equal(t, []orders.Flag{
-			{OrderID: "o-1", Attention: orders.Stalled, Step: "Authorise payment", Reason: "no_answer"},
-			{OrderID: "o-1", Attention: orders.Parked, Step: "Authorise payment", Reason: "no_answer"},
-			{OrderID: "o-1"},
-		}, flags)
-	})
 
-	t.Run("an undo that is refused is parked, and the others go on", func(t *testing.T) {
-		t.Parallel()
-		s := newStage(t, map[string][]error{
-			"payments.authorize": {no("card_declined")},
-			"payments.void":      {broken("unknown_intent"), broken("unknown_intent")},
+		t.Run("an undo that is refused is parked, and the others go on", func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, inline, map[string][]error{
+				"payments.authorize": {no("card_declined")},
+				"payments.void":      {broken("unknown_intent"), broken("unknown_intent")},
+			})
+			require.Equal(t, workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"}, s.run(t))
+			trace := strings.ReplaceAll(strings.Join(s.asked, " "), "orders.flag ", "")
+			require.Equal(t, "inventory.reserve payments.authorize payments.void inventory.release "+
+				"payments.void payments.void orders.reject", trace)
+			require.Contains(t, s.asked, "orders.flag")
 		})
-		require.Equal(t, workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"}, s.run(t))
-		trace := strings.ReplaceAll(strings.Join(s.asked, " "), "orders.flag ", "")
-		require.Equal(t, "inventory.reserve payments.authorize payments.void inventory.release "+
-			"payments.void payments.void orders.reject", trace)
-		require.Contains(t, s.asked, "orders.flag")
 	})
 }
 
 // A parked undo is tried again ever more rarely, so that weeks of it fit into one history, and never less than once an hour.
 func TestParkedUndoIsTriedEverMoreRarely(t *testing.T) {
 	t.Parallel()
-	refusals := make([]error, 11)
-	for i := range refusals {
-		refusals[i] = broken("unknown_intent")
-	}
-	s := newStage(t, map[string][]error{"payments.authorize": {no("card_declined")}, "payments.void": refusals})
-	var attempts []time.Time
-	s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
-		if info.ActivityType.Name == "payments.void" {
-			attempts = append(attempts, s.env.Now())
+	inBothPlacements(t, func(t *testing.T, inline bool) {
+		refusals := make([]error, 11)
+		for i := range refusals {
+			refusals[i] = broken("unknown_intent")
 		}
+		s := newStage(t, inline, map[string][]error{"payments.authorize": {no("card_declined")}, "payments.void": refusals})
+		var attempts []time.Time
+		s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+			if info.ActivityType.Name == "payments.void" {
+				attempts = append(attempts, s.env.Now())
+			}
+		})
+		s.run(t)
+		var waits []time.Duration
+		for i := 1; i < len(attempts); i++ {
+			waits = append(waits, attempts[i].Sub(attempts[i-1]).Round(time.Minute))
+		}
+		minutes := func(n ...time.Duration) (all []time.Duration) {
+			for _, m := range n {
+				all = append(all, m*time.Minute)
+			}
+			return all
+		}
+		require.Equal(t, minutes(1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60), waits)
 	})
-	s.run(t)
-	var waits []time.Duration
-	for i := 1; i < len(attempts); i++ {
-		waits = append(waits, attempts[i].Sub(attempts[i-1]).Round(time.Minute))
-	}
-	minutes := func(n ...time.Duration) (all []time.Duration) {
-		for _, m := range n {
-			all = append(all, m*time.Minute)
-		}
-		return all
-	}
-	require.Equal(t, minutes(1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60), waits)
 }
 
 // A step that begins while the watch sleeps over a stalled one is seen to stall in time all the same.
 func TestEveryStepIsWatched(t *testing.T) {
 	t.Parallel()
-	slow := temporal.NewApplicationErrorWithOptions("away", "", temporal.ApplicationErrorOptions{NextRetryDelay: 150 * time.Second})
-	s := newStage(t, map[string][]error{"inventory.reserve": {slow}, "payments.authorize": {slow}})
-	stalled := map[string]time.Duration{}
-	began := s.env.Now()
-	s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
-		var flag orders.Flag
-		if info.ActivityType.Name == "orders.flag" && args.Get(&flag) == nil && flag.Attention == orders.Stalled {
-			stalled[flag.Step] = s.env.Now().Sub(began).Round(time.Second)
-		}
+	inBothPlacements(t, func(t *testing.T, inline bool) {
+		slow := temporal.NewApplicationErrorWithOptions("away", "", temporal.ApplicationErrorOptions{NextRetryDelay: 150 * time.Second})
+		s := newStage(t, inline, map[string][]error{"inventory.reserve": {slow}, "payments.authorize": {slow}})
+		stalled := map[string]time.Duration{}
+		began := s.env.Now()
+		s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
+			var flag orders.Flag
+			if info.ActivityType.Name == "orders.flag" && args.Get(&flag) == nil && flag.Attention == orders.Stalled {
+				stalled[flag.Step] = s.env.Now().Sub(began).Round(time.Second)
+			}
+		})
+		s.run(t)
+		require.Equal(t, map[string]time.Duration{"Reserve stock": 120 * time.Second, "Authorise payment": 270 * time.Second}, stalled)
 	})
-	s.run(t)
-	require.Equal(t, map[string]time.Duration{"Reserve stock": 120 * time.Second, "Authorise payment": 270 * time.Second}, stalled)
 }
 
 // The last word about an order is its end: what operators were told is taken back before. But a flag that can't be told does
 // not keep the order from ending.
 func TestOperatorsAreToldBeforeTheEnd(t *testing.T) {
 	t.Parallel()
-	stalling := temporal.NewApplicationErrorWithOptions("away", "", temporal.ApplicationErrorOptions{NextRetryDelay: 150 * time.Second})
+	inBothPlacements(t, func(t *testing.T, inline bool) {
+		stalling := temporal.NewApplicationErrorWithOptions("away", "", temporal.ApplicationErrorOptions{NextRetryDelay: 150 * time.Second})
 
-	t.Run("the flag is cleared before the order completes", func(t *testing.T) {
-		t.Parallel()
-		s := newStage(t, map[string][]error{"payments.capture": {stalling}})
-		s.run(t)
-		require.Equal(t, "orders.flag orders.complete", strings.Join(s.asked[len(s.asked)-2:], " "))
-	})
+		t.Run("the flag is cleared before the order completes", func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, inline, map[string][]error{"payments.capture": {stalling}})
+			s.run(t)
+			require.Equal(t, "orders.flag orders.complete", strings.Join(s.asked[len(s.asked)-2:], " "))
+		})
 
-	t.Run("a flag that can't be cleared does not hold up the end", func(t *testing.T) {
-		t.Parallel()
-		s := newStage(t, map[string][]error{"payments.capture": {stalling}, "orders.flag": {nil, stalling, stalling}})
-		require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
+		t.Run("a flag that can't be cleared does not hold up the end", func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, inline, map[string][]error{"payments.capture": {stalling}, "orders.flag": {nil, stalling, stalling}})
+			require.Equal(t, workflows.OrderResult{State: orders.Completed}, s.run(t))
+		})
 	})
 }
 
 func TestDetailsTellTheStory(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, map[string][]error{"payments.authorize": {no("card_declined")}})
-	s.run(t)
-	details := s.details(t)
-	require.Contains(t, details, "Order `o-1` over **30.00 EUR** is **rejected** (card_declined).")
-	require.Contains(t, details, "| Reserve stock | done |\n| Authorise payment | refused: card_declined |\n"+
-		"| Void payment | done |\n| Release stock | done |\n| Reject order | done |\n")
+	inBothPlacements(t, func(t *testing.T, inline bool) {
+		s := newStage(t, inline, map[string][]error{"payments.authorize": {no("card_declined")}})
+		s.run(t)
+		details := s.details(t)
+		require.Contains(t, details, "Order `o-1` over **30.00 EUR** is **rejected** (card_declined).")
+		require.Contains(t, details, "| Reserve stock | done |\n| Authorise payment | refused: card_declined |\n"+
+			"| Void payment | done |\n| Release stock | done |\n| Reject order | done |\n")
+	})
 }

@@ -5,6 +5,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"example.com/orderly/activities"
 )
 
 // How long a step or an undo may keep failing before somebody is told. It goes on being retried all the same.
@@ -24,6 +26,9 @@ const (
 // outlives it can still land: that is what step records and tombstones are for.
 const startToClose = 10 * time.Second
 
+// inlinePatience bounds the one inline attempt of a step.
+const inlinePatience = 2 * time.Second
+
 // forStep are the options of a forward step: no end to the attempts, because only the business says no.
 func forStep(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
@@ -33,6 +38,18 @@ func forStep(ctx workflow.Context, summary string) workflow.Context {
 			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second,
 		},
 	})
+}
+
+// forInline are the options of the one attempt that a forward step of an inline saga has here, before it is asked for where its
+// service runs. It is short because it holds up the workflow task: what is not there at once is better waited for by an activity.
+func forInline(ctx workflow.Context, summary string) workflow.Context {
+	return activities.Inline(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		// Both, because a local activity without the first takes the second for its whole life.
+		ScheduleToCloseTimeout: inlinePatience,
+		StartToCloseTimeout:    inlinePatience,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
+		Summary:                summary,
+	}))
 }
 
 // forUndo are the options of a compensation and of the moves after it. There is no limit in number or time: a hold on

@@ -64,12 +64,37 @@ func (s *saga) standing(ctx workflow.Context) (standing activities.Standing, err
 // step runs one forward step until the answer is yes (nil) or no. An error is the business's no, the cancellation of the
 // workflow, or a failure that no retry will mend.
 func (s *saga) step(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
+	if decided, err := s.inline(ctx, title, do); decided {
+		return err
+	}
 	entry := s.story.begin(title)
 	attempt := s.watch.begin(ctx, title, stepStalls, stepParks)
 	err := do(forStep(ctx, title))
 	s.watch.end(attempt)
 	s.story.end(entry, err)
 	return err
+}
+
+// inline tries a forward step beside the saga, where it is to be tried at all. What it does not decide is asked for where its service
+// runs. Nobody watches over the attempt: it is over before anybody would be told. Undos are never inline: they have to be seen, and
+// to be patient.
+func (s *saga) inline(ctx workflow.Context, title string, do func(ctx workflow.Context) error) (decided bool, err error) {
+	if !s.in.Inline {
+		return false, nil
+	}
+	if err = do(forInline(ctx, title)); !activities.Decided(err) {
+		return false, nil
+	}
+	s.story.end(s.story.begin(title), err)
+	return true, err
+}
+
+// last runs the step that can't be refused any more.
+func (s *saga) last(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
+	if decided, err := s.inline(ctx, title, do); decided && err == nil {
+		return nil
+	}
+	return s.insist(ctx, title, do)
 }
 
 // insist runs what must succeed, however long it takes: undos, and the moves to an end. It only returns an error when the

@@ -36,11 +36,12 @@ func OrderWorkflowID(orderID string) string { return workflowIDPrefix + orderID 
 // OrderIDOf is the order whose saga has this workflow id.
 func OrderIDOf(workflowID string) string { return strings.TrimPrefix(workflowID, workflowIDPrefix) }
 
-// InputFor is what the saga of an order is started with; searchable says that the namespace knows our search attributes.
-func InputFor(o orders.Order, searchable bool) OrderInput {
+// InputFor is what the saga of an order is started with. searchable says that the namespace knows our search attributes, inline that
+// this process runs every service, so that its steps may first be tried beside the saga.
+func InputFor(o orders.Order, searchable, inline bool) OrderInput {
 	in := OrderInput{
 		OrderID: o.ID, CustomerID: o.CustomerID, TotalMinor: o.Total.Minor, Currency: o.Total.Currency,
-		PaymentMethod: o.PaymentMethod, Searchable: searchable,
+		PaymentMethod: o.PaymentMethod, Searchable: searchable, Inline: inline,
 	}
 	for _, line := range o.Lines {
 		in.Lines = append(in.Lines, inventory.Quantity{SKU: line.SKU, Quantity: line.Quantity})
@@ -59,6 +60,11 @@ func (in OrderInput) StartOptions() client.StartWorkflowOptions {
 		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		StaticSummary:                            summary(in),
+		// Where this process polls the queue, too, the server's answer brings the first task with it. Elsewhere it changes nothing.
+		EnableEagerStart: true,
+	}
+	if in.Inline {
+		options.TaskQueue = activities.InlineQueue
 	}
 	if in.Searchable {
 		options.TypedSearchAttributes = temporal.NewSearchAttributes(

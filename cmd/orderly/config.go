@@ -40,6 +40,9 @@ type config struct {
 	// TemporalRetention is how long a namespace keeps closed sagas; zero leaves an existing one alone.
 	TemporalRetention time.Duration `env:"ORDERLY_TEMPORAL_RETENTION"`
 
+	// Inline has the steps of a saga first tried in the process that runs it, which must run every role.
+	Inline bool `env:"-"`
+
 	// OwnDatabases are the databases of single services, by service: <SERVICE>_DATABASE_URL.
 	OwnDatabases map[string]string `env:"-"`
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The binary is killed with -9 at four points of one order, with its children and alone. Started again, it brings that order to
+// The binary is killed with -9 at four points of one order, with its children and alone, and where steps are inline. Started again, it brings that order to
 // its end, charged once, with every event once.
 func TestKill(t *testing.T) {
 	t.Parallel()
@@ -42,16 +42,20 @@ func TestKill(t *testing.T) {
 			return order.ID, nothing
 		},
 	} {
-		for kind, withChildren := range map[string]bool{"with its children": true, "alone": false} {
+		for kind, how := range map[string]struct {
+			withChildren bool
+			flags        []string
+		}{"with its children": {withChildren: true}, "alone": {}, "inline": {flags: []string{"--inline"}}} {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
+				w.flags = how.flags
 				p := w.start()
 				s := w.customer()
 				stock, err := s.available(t.Context())
 				require.NoError(t, err)
 				orderID, letGo := until(w, s)
-				p.kill(withChildren)
+				p.kill(how.withChildren)
 				letGo()
 
 				p = w.start()

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"example.com/orderly/activities"
 	"example.com/orderly/internal/testenv"
 	"example.com/orderly/workflows"
 )
@@ -155,12 +156,51 @@ func TestRolesDoNotWaitForEachOther(t *testing.T) {
 	d.stop(append(roleNames(roles), "sandbox")...)
 }
 
-// requireFound looks for the order's saga by its search attribute, as an operator would.
-func (d *deployment) requireFound(server, orderID string) {
+// One process tries its steps inline, and is replaced by separate roles while a saga is under way: the saga goes on, its steps now where
+// their services are.
+func TestAnInlineSagaGoesOnInSeparateRoles(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	d.start("sandbox")
+	all := d.launch("serve", "all", "--inline")
+	eventually(t, time.Minute, "serve all does not come up", func() bool { return strings.Contains(all.printed(), "msg=ready") })
+	d.demo()
+	s := d.customer()
+	hold := d.hold("confirm", "before")
+	order := d.place(s, "pm_card_visa")
+	eventually(t, 30*time.Second, "nothing is being authorised", func() bool { return d.held(hold) })
+	all.kill(false)
+	d.release(hold)
+
+	d.start(roleNames(roles)...)
+	d.requireCompleted(s, order.ID)
+	past := d.history(d.dial(testenv.Temporal(t, nil)), order.ID)
+	require.Equal(t, activities.InlineQueue, past.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetTaskQueue().GetName())
+	asked := map[string]string{}
+	for _, event := range past.GetEvents() {
+		if scheduled := event.GetActivityTaskScheduledEventAttributes(); scheduled != nil {
+			asked[scheduled.GetActivityType().GetName()] = scheduled.GetTaskQueue().GetName()
+		}
+	}
+	require.Equal(t, map[string]string{
+		"inventory.reserve": activities.InventoryQueue, "payments.authorize": activities.PaymentsQueue, "payments.capture": activities.PaymentsQueue,
+	}, asked, "steps of services that the process of the saga does not run")
+	d.stop(append(roleNames(roles), "sandbox")...)
+}
+
+// dial connects to the deployment's namespace.
+func (d *deployment) dial(server string) client.Client {
 	d.t.Helper()
 	c, err := client.Dial(client.Options{HostPort: server, Namespace: d.parts.prefix, Logger: quiet()})
 	require.NoError(d.t, err)
-	defer c.Close()
+	d.t.Cleanup(c.Close)
+	return c
+}
+
+// requireFound looks for the order's saga by its search attribute, as an operator would.
+func (d *deployment) requireFound(server, orderID string) {
+	d.t.Helper()
+	c := d.dial(server)
 	eventually(d.t, 30*time.Second, "the saga is not found by OrderStatus", func() bool {
 		found, err := c.CountWorkflow(context.Background(), &workflowservice.CountWorkflowExecutionsRequest{
 			Namespace: d.parts.prefix,

@@ -18,6 +18,7 @@ const (
 
 func devCommand() *cobra.Command {
 	var data string
+	var inline bool
 	command := &cobra.Command{
 		Use:   "dev",
 		Short: "Run the whole system in this process, with nothing else installed",
@@ -29,6 +30,7 @@ func devCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			cfg.Inline = inline
 			if data != "" {
 				cfg.Data = data
 			}
@@ -45,6 +47,7 @@ func devCommand() *cobra.Command {
 		},
 	}
 	command.Flags().StringVar(&data, "data", "", "the folder everything is kept in (default: ORDERLY_DATA, or .orderly)")
+	command.Flags().BoolVar(&inline, "inline", false, inlineUsage)
 	return command
 }
 

@@ -52,6 +52,7 @@ type world struct {
 	binary string
 	data   string
 	env    []string
+	flags  []string // of orderly dev
 	api    string
 	book   string
 }
@@ -123,7 +124,7 @@ type process struct {
 // start runs orderly dev and waits until it says that it is ready.
 func (w *world) start() *process {
 	w.t.Helper()
-	p := w.launch("dev", "--data", w.data)
+	p := w.launch(append([]string{"dev", "--data", w.data}, w.flags...)...)
 	p.awaitReady()
 	return p
 }

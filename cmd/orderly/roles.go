@@ -90,6 +90,10 @@ func (c config) servable(of []role) error {
 		return fmt.Errorf("serve %s needs %s: %s", strings.Join(roleNames(of), " "), variable, why)
 	}
 	if len(of) < len(roles) {
+		if c.Inline {
+			return fmt.Errorf("serve %s can't be --inline: a saga's steps are only at hand where one process runs every role: serve all --inline",
+				strings.Join(roleNames(of), " "))
+		}
 		for _, r := range of {
 			if c.embedsDatabase(r.databases) {
 				return missing("DATABASE_URL", "processes of different roles share their databases, such as postgres://user@host:5432/orderly")
@@ -109,12 +113,15 @@ func (c config) servable(of []role) error {
 	return nil
 }
 
+const inlineUsage = "try each step of a saga in this process first, beside the saga: faster, and less to see in Temporal's web UI"
+
 func serveCommand() *cobra.Command {
+	var inline bool
 	long := "Run one role of the system in this process, or some, or all:\n"
 	for _, r := range roles {
 		long += fmt.Sprintf("\n  %-10s %s", r.name, r.does)
 	}
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use:   "serve ROLE...",
 		Short: "Run one role of the system, some, or all",
 		Long:  long + "\n\nDatabases are made and brought up to date beforehand, by orderly migrate.",
@@ -133,6 +140,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			cfg.Inline = inline
 			if err := cfg.servable(of); err != nil {
 				return err
 			}
@@ -144,6 +152,8 @@ func serveCommand() *cobra.Command {
 			return s.run(cmd.Context(), part{"greeting", s.announce})
 		},
 	}
+	command.Flags().BoolVar(&inline, "inline", false, "with all: "+inlineUsage)
+	return command
 }
 
 // announce says when everything works.
@@ -184,6 +194,18 @@ func (s *stack) openOrdersRole(ctx context.Context) error {
 		workflows.Register(r)
 		activities.Orders{Service: s.orders}.Register(r)
 	}
+	// Also where nothing is started inline: a process that did so may have been replaced by this one.
+	s.queues[activities.InlineQueue] = func(r worker.Registry) {
+		s.queues[activities.OrdersQueue](r)
+		for _, queue := range []string{activities.InventoryQueue, activities.PaymentsQueue} {
+			if registerService := s.queues[queue]; registerService != nil {
+				registerService(r)
+			} else {
+				activities.RegisterElsewhere(r, queue)
+			}
+		}
+	}
+	s.starter.Inline(s.cfg.Inline)
 	return nil
 }
 

@@ -48,6 +48,7 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 	}{
 		{"", shared, "listeners, or all"},
 		{"mail", shared, `"mail"`},
+		{"api orders --inline", shared, "serve all --inline"},
 		{"orders", without("DATABASE_URL"), "DATABASE_URL"},
 		{"orders", without("RABBITMQ_URL"), "RABBITMQ_URL"},
 		{"inventory", without("TEMPORAL_ADDRESS"), "TEMPORAL_ADDRESS"},

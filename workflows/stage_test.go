@@ -1,0 +1,149 @@
+package workflows_test
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	sdk "go.temporal.io/api/sdk/v1"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"example.com/orderly/activities"
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/payments"
+	"example.com/orderly/workflows"
+)
+
+var input = workflows.OrderInput{
+	OrderID: "o-1", CustomerID: "c-1", Lines: []inventory.Quantity{{SKU: "A", Quantity: 3}},
+	TotalMinor: 3000, Currency: "EUR", PaymentMethod: "pm_card_visa", Searchable: true,
+}
+
+// placements are where forward steps are asked for: where their service runs, or first beside the saga. The outcome is the same.
+var placements = map[string]bool{"regular": false, "inline": true}
+
+func inBothPlacements(t *testing.T, test func(t *testing.T, inline bool)) {
+	t.Helper()
+	for name, inline := range placements {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, inline)
+		})
+	}
+}
+
+// stage runs the saga against activities that answer as the test says, and remembers what was asked, in order. An inline attempt of
+// what is going to fail fails like the attempt that follows it, and is remembered apart.
+type stage struct {
+	env     *testsuite.TestWorkflowEnvironment
+	in      workflows.OrderInput
+	mu      sync.Mutex
+	asked   []string
+	inline  []string
+	answers map[string][]error
+	inputs  map[string]any
+	// hangs is a step whose inline attempt does not answer.
+	hangs string
+	// standing is how the orders service says that the order stands.
+	standing activities.Standing
+}
+
+// answers maps an activity to what it answers on its first attempts; afterwards, and by default, the answer is yes.
+func newStage(t *testing.T, inline bool, answers map[string][]error) *stage {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	s := &stage{env: suite.NewTestWorkflowEnvironment(), in: input, answers: map[string][]error{}, inputs: map[string]any{}}
+	s.in.Inline = inline
+	for name, list := range answers {
+		s.answers[name] = slices.Clone(list)
+	}
+	s.env.SetTestTimeout(time.Minute)
+	workflows.Register(s.env)
+	play(s, "inventory.reserve", inventory.Reservation{})
+	play(s, "inventory.release", inventory.Release{})
+	play(s, "payments.authorize", payments.Authorization{})
+	play(s, "payments.void", payments.Undo{})
+	play(s, "payments.capture", payments.Capture{})
+	play(s, "payments.refund", payments.Undo{})
+	for _, name := range []string{"confirm", "complete", "reject", "cancel", "reverse"} {
+		play(s, "orders."+name, orders.Move{})
+	}
+	play(s, "orders.flag", orders.Flag{})
+	s.env.RegisterActivityWithOptions(func(ctx context.Context, _ string) (activities.Standing, error) {
+		return s.standing, s.answer(ctx, "orders.look_up", nil)
+	}, activity.RegisterOptions{Name: "orders.look_up"})
+	return s
+}
+
+func play[In any](s *stage, name string, _ In) {
+	s.env.RegisterActivityWithOptions(func(ctx context.Context, in In) error {
+		return s.answer(ctx, name, in)
+	}, activity.RegisterOptions{Name: name})
+}
+
+func (s *stage) answer(ctx context.Context, name string, in any) error {
+	if name == s.hangs && activity.GetInfo(ctx).IsLocalActivity {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var said error
+	left := s.answers[name]
+	if len(left) > 0 {
+		said = left[0]
+	}
+	if activity.GetInfo(ctx).IsLocalActivity {
+		s.inline = append(s.inline, name)
+		if _, no := activities.Refusal(said); said != nil && !no {
+			return said
+		}
+	}
+	s.asked = append(s.asked, name)
+	s.inputs[name] = in
+	if len(left) > 0 {
+		s.answers[name] = left[1:]
+	}
+	return said
+}
+
+func (s *stage) run(t *testing.T) workflows.OrderResult {
+	t.Helper()
+	s.env.ExecuteWorkflow(workflows.OrderWorkflow, s.in)
+	require.True(t, s.env.IsWorkflowCompleted())
+	require.NoError(t, s.env.GetWorkflowError())
+	var result workflows.OrderResult
+	require.NoError(t, s.env.GetWorkflowResult(&result))
+	return result
+}
+
+func (s *stage) details(t *testing.T) string {
+	t.Helper()
+	value, err := s.env.QueryWorkflow("__temporal_workflow_metadata")
+	require.NoError(t, err)
+	var metadata sdk.WorkflowMetadata
+	require.NoError(t, value.Get(&metadata))
+	return metadata.CurrentDetails
+}
+
+func no(code string) error {
+	return temporal.NewApplicationErrorWithOptions(code, code, temporal.ApplicationErrorOptions{
+		NonRetryable: true, Details: []any{string(fault.Declined)},
+	})
+}
+
+func broken(code string) error {
+	return temporal.NewApplicationErrorWithOptions(code, code, temporal.ApplicationErrorOptions{
+		NonRetryable: true, Details: []any{string(fault.Conflict)},
+	})
+}
