@@ -39,6 +39,7 @@ type Starter struct {
 	temporal  atomic.Pointer[connection]
 	inline    atomic.Bool
 	restUntil atomic.Int64
+	marks     marks
 }
 
 // codeUnavailable is the code of what fails because Temporal is away.
@@ -51,7 +52,7 @@ type connection struct {
 
 // NewStarter returns a starter that has no Temporal yet.
 func NewStarter(orders *orders.Service, log *slog.Logger, now func() time.Time) *Starter {
-	return &Starter{orders: orders, log: log, now: now}
+	return &Starter{orders: orders, log: log, now: now, marks: marks{started: make(chan string, markBatch)}}
 }
 
 // KnowsSearchAttributes reports whether the namespace has the attributes, given by name and type. A server that does not say is
@@ -98,7 +99,7 @@ func (s *Starter) Start(ctx context.Context, order orders.Order) error {
 	default:
 		return fmt.Errorf("start the saga of order %s: %w", order.ID, err)
 	}
-	return s.orders.MarkStarted(ctx, order.ID)
+	return s.mark(ctx, order.ID)
 }
 
 // Await returns when the order's saga has ended, or with an error when ctx has or there is nothing to wait on.

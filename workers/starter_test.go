@@ -106,6 +106,26 @@ func TestStart(t *testing.T) {
 	})
 }
 
+// While Mark runs, an order does not wait until its start is written down, and no mark is lost when it is told to stop.
+func TestMarksAreWrittenDownTogether(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.starter.Connect(dial(t), true)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- o.starter.Mark(ctx) }()
+	for range 20 {
+		require.NoError(t, o.starter.Start(t.Context(), o.place()))
+	}
+	require.Eventually(t, func() bool { return o.waiting() == 0 }, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, o.starter.Start(t.Context(), o.place()))
+	stop()
+	require.NoError(t, <-ended)
+	require.Zero(t, o.waiting())
+	require.NoError(t, o.starter.Start(t.Context(), o.place()))
+	require.Zero(t, o.waiting(), "nobody writes marks down any more, and the start did not either")
+}
+
 // describe returns the id of the run of the order's saga.
 func (o *office) describe(c client.Client, orderID string) string {
 	o.t.Helper()

@@ -33,6 +33,7 @@ func (s *stack) run(ctx context.Context, more ...part) error {
 	when(true, "housekeeping", s.housekeeping().Run)
 	when(s.relay != nil, "relay", func(ctx context.Context) error { return s.relay.Run(ctx) })
 	when(true, "workers", s.work)
+	when(s.starter != nil, "marks", func(ctx context.Context) error { return s.starter.Mark(ctx) })
 	if has(s.roles, "orders") {
 		when(true, "sweep", s.starter.Sweep)
 		when(true, "patrol", s.starter.Patrol)

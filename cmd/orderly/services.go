@@ -45,8 +45,9 @@ func (s *stack) database(ctx context.Context, service string) (*database.DB, err
 		help string
 		of   func() int64
 	}{
-		"orderly_database_statements_total": {"SQL statements this process has run.", db.Statements},
-		"orderly_database_retries_total":    {"Transactions run again after a deadlock or a serialization failure.", db.Retries},
+		"orderly_database_statements_total":   {"SQL statements this process has run.", db.Statements},
+		"orderly_database_transactions_total": {"Transactions this process has begun, single statements among them.", db.Transactions},
+		"orderly_database_retries_total":      {"Transactions run again after a deadlock or a serialization failure.", db.Retries},
 	} {
 		s.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: name, Help: count.help, ConstLabels: prometheus.Labels{"database": service},

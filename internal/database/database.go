@@ -37,12 +37,12 @@ func init() {
 
 // DB is one service's database. Reads outside a transaction may run on another connection than writes.
 type DB struct {
-	name       string
-	engine     Engine
-	write      *sqlx.DB
-	read       *sqlx.DB
-	statements atomic.Int64
-	retries    atomic.Int64
+	name   string
+	engine Engine
+	write  *sqlx.DB
+	read   *sqlx.DB
+	// What was asked of the server, for metrics.
+	statements, transactions, retries atomic.Int64
 }
 
 // Open connects to the database at rawURL: postgres://... or sqlite:<path>; name is the service's, for errors and metrics.
@@ -116,6 +116,9 @@ func (db *DB) Engine() Engine { return db.engine }
 // Statements is how many SQL statements this DB has run since it was opened.
 func (db *DB) Statements() int64 { return db.statements.Load() }
 
+// Transactions is how many transactions it has begun, single statements that change something among them.
+func (db *DB) Transactions() int64 { return db.transactions.Load() }
+
 // Retries is how many transactions were run again after a deadlock or a serialization failure.
 func (db *DB) Retries() int64 { return db.retries.Load() }
 
@@ -148,14 +151,34 @@ func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) e
 	return classify(db.read.SelectContext(ctx, dest, db.read.Rebind(query), args...))
 }
 
-// Exec runs one statement in a transaction of its own and returns how many rows it changed.
-func (db *DB) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	var rows int64
-	err := db.InTx(ctx, func(tx *Tx) (err error) {
-		rows, err = tx.Exec(ctx, query, args...)
+// Exec runs one statement by itself, which is a transaction of its own, and returns how many rows it changed. When ctx ends while it
+// runs, whether it was done is not known.
+func (db *DB) Exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
+	err = db.alone(ctx, func(ctx context.Context) error {
+		result, err := db.write.ExecContext(ctx, db.write.Rebind(query), args...)
+		if err == nil {
+			rows, err = result.RowsAffected()
+		}
 		return err
 	})
 	return rows, err
+}
+
+// Change is Exec for a statement that returns the one row it changed into dest; sql.ErrNoRows when it changed none.
+func (db *DB) Change(ctx context.Context, dest any, query string, args ...any) error {
+	return db.alone(ctx, func(ctx context.Context) error {
+		return db.write.GetContext(ctx, dest, db.write.Rebind(query), args...)
+	})
+}
+
+func (db *DB) alone(ctx context.Context, run func(ctx context.Context) error) error {
+	return db.retrying(ctx, func() error {
+		ctx, cancel := context.WithTimeout(ctx, longestTx)
+		defer cancel()
+		db.statements.Add(1)
+		db.transactions.Add(1)
+		return run(ctx)
+	})
 }
 
 func redacted(rawURL string) string {

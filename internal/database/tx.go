@@ -27,8 +27,13 @@ type Tx struct {
 // Cancelling ctx stops the statements of work; it never interrupts the commit, so nil always means committed and an error
 // before the commit always means rolled back. Only a connection lost during the commit itself leaves doubt.
 func (db *DB) InTx(ctx context.Context, work func(tx *Tx) error) error {
+	return db.retrying(ctx, func() error { return db.inTxOnce(ctx, work) })
+}
+
+// retrying runs a transaction again that lost to another one.
+func (db *DB) retrying(ctx context.Context, run func() error) error {
 	for attempt := 0; ; attempt++ {
-		err := db.inTxOnce(ctx, work)
+		err := run()
 		if err == nil || !lostToAnother(err) || attempt == maxRetries || ctx.Err() != nil {
 			return classify(err)
 		}
@@ -54,6 +59,7 @@ func (db *DB) inTxOnce(ctx context.Context, work func(tx *Tx) error) (err error)
 	// The limit is for a server that has vanished without a word, which no statement of ours would ever notice.
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestTx)
 	defer cancel()
+	db.transactions.Add(1)
 	raw, err := conn.BeginTxx(own, nil)
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func (s *Service) Reserve(ctx context.Context, r Reservation) error {
 		return err
 	}
 	_, err = step.Run(ctx, s.box, step.Step[[]Quantity]{
-		Key: r.Key, Subject: r.OrderID,
+		Key: r.Key, Subject: r.OrderID, Forget: true,
 		Do: func(tx *database.Tx) ([]Quantity, error) {
 			for _, line := range lines {
 				if err := hold(ctx, tx, r.OrderID, line); err != nil {
@@ -96,7 +96,7 @@ type Release struct {
 // refused. Idempotent by Release.Key.
 func (s *Service) Release(ctx context.Context, r Release) error {
 	_, err := step.Run(ctx, s.box, step.Step[[]Quantity]{
-		Key: r.Key, Undoes: r.Undoes, Subject: r.OrderID,
+		Key: r.Key, Undoes: r.Undoes, Subject: r.OrderID, Forget: true,
 		Do: func(tx *database.Tx) ([]Quantity, error) {
 			var held []Quantity
 			if err := tx.Select(ctx, &held, `

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -81,12 +82,15 @@ func (s *Service) Place(ctx context.Context, p Placement) (order Order, repeated
 			orderID = earlier
 			return err
 		}
-		return s.insert(ctx, tx, orderID, p)
+		order, err = s.insert(ctx, tx, orderID, p)
+		return err
 	})
 	if err != nil {
 		return Order{}, false, fmt.Errorf("place an order for customer %s: %w", p.CustomerID, err)
 	}
-	order, err = s.Get(ctx, orderID)
+	if repeated {
+		order, err = s.Get(ctx, orderID)
+	}
 	return order, repeated, err
 }
 
@@ -130,28 +134,40 @@ func earlierOrder(ctx context.Context, get getter, p Placement) (orderID string,
 	return row.OrderID, true, nil
 }
 
-func (s *Service) insert(ctx context.Context, tx *database.Tx, orderID string, p Placement) error {
+func (s *Service) insert(ctx context.Context, tx *database.Tx, orderID string, p Placement) (Order, error) {
 	lines, total, err := quote(ctx, tx, p.Lines)
 	if err != nil {
-		return err
+		return Order{}, err
 	}
 	now := database.At(s.box.Now())
 	if _, err := tx.Exec(ctx, `
 		INSERT INTO orders (id, customer_id, state, total_minor, currency, payment_method, created_at, updated_at)
 		VALUES (?, ?, 'pending', ?, ?, ?, ?, ?)`,
 		orderID, p.CustomerID, total.Minor, total.Currency, p.PaymentMethod, now, now); err != nil {
-		return err
+		return Order{}, err
 	}
 	created := events.OrderCreated{OrderID: orderID, CustomerID: p.CustomerID, TotalMinor: total.Minor, Currency: total.Currency}
-	for i, line := range lines {
-		if _, err := tx.Exec(ctx, `
-			INSERT INTO order_lines (order_id, line, sku, name, quantity, unit_price_minor) VALUES (?, ?, ?, ?, ?, ?)`,
-			orderID, i+1, line.SKU, line.Name, line.Quantity, line.UnitPriceMinor); err != nil {
-			return err
-		}
+	for _, line := range lines {
 		created.Lines = append(created.Lines, events.Line{SKU: line.SKU, Quantity: line.Quantity, UnitPriceMinor: line.UnitPriceMinor})
 	}
-	return s.box.Append(ctx, tx, orderID, created)
+	if err := insertLines(ctx, tx, orderID, lines); err != nil {
+		return Order{}, err
+	}
+	return Order{
+		ID: orderID, CustomerID: p.CustomerID, State: Pending, Total: total, PaymentMethod: p.PaymentMethod,
+		CreatedAt: now.Time, UpdatedAt: now.Time, Lines: lines,
+	}, s.box.Append(ctx, tx, orderID, created)
+}
+
+func insertLines(ctx context.Context, tx *database.Tx, orderID string, lines []Line) error {
+	args := make([]any, 0, 6*len(lines))
+	for i, line := range lines {
+		args = append(args, orderID, i+1, line.SKU, line.Name, line.Quantity, line.UnitPriceMinor)
+	}
+	_, err := tx.Exec(ctx, `
+		INSERT INTO order_lines (order_id, line, sku, name, quantity, unit_price_minor)
+		VALUES (?, ?, ?, ?, ?, ?)`+strings.Repeat(`, (?, ?, ?, ?, ?, ?)`, len(lines)-1), args...)
+	return err
 }
 
 // PruneKeys forgets up to limit idempotency keys that are older than before, and returns how many. A request that comes again

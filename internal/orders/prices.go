@@ -2,9 +2,10 @@ package orders
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/jmoiron/sqlx"
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
@@ -66,22 +67,19 @@ func quote(ctx context.Context, tx *database.Tx, wanted []Wanted) ([]Line, money
 	if len(wanted) > maxLines {
 		return nil, total, fault.New(fault.Invalid, "too_many_lines", "an order has at most %d lines, this one has %d", maxLines, len(wanted))
 	}
+	prices, err := pricesOf(ctx, tx, wanted)
+	if err != nil {
+		return nil, total, err
+	}
 	lines := make([]Line, 0, len(wanted))
 	for i, w := range wanted {
 		if w.Quantity < 1 || w.Quantity > maxQuantity {
 			return nil, total, fault.New(fault.Invalid, "invalid_quantity",
 				"line %d: the quantity is between 1 and %d, not %d", i+1, maxQuantity, w.Quantity)
 		}
-		var p Product
-		err := sql.ErrNoRows
-		if storable(w.SKU) {
-			err = tx.Get(ctx, &p, `SELECT sku, name, price_minor, currency FROM prices WHERE sku = ?`, w.SKU)
-		}
-		if errors.Is(err, sql.ErrNoRows) {
+		p, known := prices[w.SKU]
+		if !known {
 			return nil, total, fault.New(fault.Invalid, "unknown_sku", "line %d: there is no product %q", i+1, w.SKU)
-		}
-		if err != nil {
-			return nil, total, fmt.Errorf("price of %s: %w", w.SKU, err)
 		}
 		amount, err := money.Money{Minor: p.PriceMinor, Currency: p.Currency}.Times(w.Quantity)
 		if err != nil {
@@ -96,4 +94,30 @@ func quote(ctx context.Context, tx *database.Tx, wanted []Wanted) ([]Line, money
 		lines = append(lines, Line{SKU: p.SKU, Name: p.Name, Quantity: w.Quantity, UnitPriceMinor: p.PriceMinor})
 	}
 	return lines, total, nil
+}
+
+// pricesOf is the part of the price list that is wanted, by SKU.
+func pricesOf(ctx context.Context, tx *database.Tx, wanted []Wanted) (map[string]Product, error) {
+	var skus []string
+	for _, w := range wanted {
+		if storable(w.SKU) && !slices.Contains(skus, w.SKU) {
+			skus = append(skus, w.SKU)
+		}
+	}
+	prices := make(map[string]Product, len(skus))
+	if len(skus) == 0 {
+		return prices, nil
+	}
+	query, args, err := sqlx.In(`SELECT sku, name, price_minor, currency FROM prices WHERE sku IN (?)`, skus)
+	if err != nil {
+		return nil, err
+	}
+	var products []Product
+	if err := tx.Select(ctx, &products, query, args...); err != nil {
+		return nil, fmt.Errorf("look up %d prices: %w", len(skus), err)
+	}
+	for _, p := range products {
+		prices[p.SKU] = p
+	}
+	return prices, nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/jmoiron/sqlx"
+
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/money"
@@ -97,12 +99,15 @@ func notFound(id string) error {
 	return fault.New(fault.NotFound, "order_not_found", "there is no order %s", id)
 }
 
-// MarkStarted records that the order's saga was accepted by Temporal. Idempotent.
-func (s *Service) MarkStarted(ctx context.Context, id string) error {
-	_, err := s.db.Exec(ctx, `UPDATE orders SET saga_started_at = ? WHERE id = ? AND saga_started_at IS NULL`,
-		database.At(s.box.Now()), id)
+// MarkStarted records that the sagas of these orders, one at least, were accepted by Temporal. Idempotent.
+func (s *Service) MarkStarted(ctx context.Context, ids ...string) error {
+	query, args, err := sqlx.In(`UPDATE orders SET saga_started_at = ? WHERE id IN (?) AND saga_started_at IS NULL`,
+		database.At(s.box.Now()), ids)
+	if err == nil {
+		_, err = s.db.Exec(ctx, query, args...)
+	}
 	if err != nil {
-		return fmt.Errorf("mark the saga of order %s started: %w", id, err)
+		return fmt.Errorf("mark the sagas of %d orders started (%s, ...): %w", len(ids), ids[0], err)
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package orders
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,39 +56,16 @@ func (s *Service) Reverse(ctx context.Context, m Move) error {
 func (s *Service) move(ctx context.Context, m Move, to, from State) error {
 	var moved Order
 	_, err := step.Run(ctx, s.box, step.Step[State]{
-		Key: m.Key, Subject: m.OrderID,
-		Do: func(tx *database.Tx) (State, error) {
-			// Locked first, so that a no is about the same row that the update left alone.
-			before, err := find(ctx, locked(tx), m.OrderID)
-			if err != nil {
-				return "", err
+		Key: m.Key, Subject: m.OrderID, Forget: true,
+		Do: func(tx *database.Tx) (_ State, err error) {
+			moved, err = s.change(ctx, tx, m, to, from)
+			if errors.Is(err, sql.ErrNoRows) {
+				moved, err = s.changeOrRefuse(ctx, tx, m, to, from)
 			}
-			attention := before
-			if to.Ended() {
-				attention = Order{} // nothing is left to look at; until then only Flag clears what Flag has set
+			if err == nil && to.Ended() {
+				tx.AfterCommit(s.ended.WithLabelValues(string(to), m.Reason).Inc)
 			}
-			rows, err := tx.Exec(ctx, `
-				UPDATE orders
-				SET state = ?, reason = ?, updated_at = ?, attention = ?, attention_step = ?, attention_reason = ?
-				WHERE id = ? AND state = ? AND (? <> 'confirmed' OR cancel_requested_at IS NULL)`,
-				to, m.Reason, database.At(s.box.Now()), attention.Attention, attention.AttentionStep, attention.AttentionReason,
-				m.OrderID, from, to)
-			if err != nil {
-				return "", err
-			}
-			switch {
-			case rows == 1:
-				moved = before
-				moved.State, moved.Reason = to, m.Reason
-				if to.Ended() {
-					tx.AfterCommit(s.ended.WithLabelValues(string(to), m.Reason).Inc)
-				}
-				return to, nil
-			case before.State == from:
-				return "", fault.New(fault.Declined, CodeCancelRequested, "order %s was called off", m.OrderID)
-			default:
-				return "", fault.New(fault.Conflict, "order_state", "order %s is %s and can't become %s", m.OrderID, before.State, to)
-			}
+			return to, err
 		},
 		Yes: func(State) events.Payload { return announcement(moved) },
 	})
@@ -94,6 +73,40 @@ func (s *Service) move(ctx context.Context, m Move, to, from State) error {
 		return fmt.Errorf("make order %s %s: %w", m.OrderID, to, err)
 	}
 	return nil
+}
+
+// change makes the move if the order is where it starts from; sql.ErrNoRows if it is not.
+func (s *Service) change(ctx context.Context, tx *database.Tx, m Move, to, from State) (Order, error) {
+	var row orderRow
+	// At an end nothing is left to look at; until then only Flag clears what Flag has set.
+	err := tx.Get(ctx, &row, `
+		UPDATE orders
+		SET state = ?, reason = ?, updated_at = ?,
+		    attention = CASE WHEN ? THEN '' ELSE attention END,
+		    attention_step = CASE WHEN ? THEN '' ELSE attention_step END,
+		    attention_reason = CASE WHEN ? THEN '' ELSE attention_reason END
+		WHERE id = ? AND state = ? AND (? <> 'confirmed' OR cancel_requested_at IS NULL)
+		RETURNING id, customer_id, state, reason, total_minor, currency`,
+		to, m.Reason, database.At(s.box.Now()), to.Ended(), to.Ended(), to.Ended(), m.OrderID, from, to)
+	return row.order(), err
+}
+
+// changeOrRefuse is for an order that change has found elsewhere. It is locked first, so that a no is about the same row that is
+// left alone.
+func (s *Service) changeOrRefuse(ctx context.Context, tx *database.Tx, m Move, to, from State) (Order, error) {
+	before, err := find(ctx, locked(tx), m.OrderID)
+	if err != nil {
+		return Order{}, err
+	}
+	moved, err := s.change(ctx, tx, m, to, from)
+	switch {
+	case !errors.Is(err, sql.ErrNoRows):
+		return moved, err
+	case before.State == from:
+		return Order{}, fault.New(fault.Declined, CodeCancelRequested, "order %s was called off", m.OrderID)
+	default:
+		return Order{}, fault.New(fault.Conflict, "order_state", "order %s is %s and can't become %s", m.OrderID, before.State, to)
+	}
 }
 
 func announcement(o Order) events.Payload {

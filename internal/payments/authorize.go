@@ -3,6 +3,7 @@ package payments
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -26,10 +27,13 @@ type Authorization struct {
 // Authorize holds the amount, at most once whatever the number of attempts. Declined with the provider's reason is a no that
 // is recorded; Conflict step_undone after Void; Unavailable while the outcome is not known: ask again with the same Key.
 func (s *Service) Authorize(ctx context.Context, a Authorization) error {
-	if _, found, err := step.Recorded[State](ctx, s.box, a.Key); found || err != nil {
-		return err
-	}
 	p, err := s.begin(ctx, a)
+	if errors.Is(err, errBegun) {
+		if _, found, err := step.Recorded[State](ctx, s.box, a.Key); found || err != nil {
+			return err
+		}
+		p, err = s.goOn(ctx, a.OrderID)
+	}
 	if err == nil && p.IntentID == "" {
 		p, err = s.createIntent(ctx, a, p)
 	}
@@ -42,21 +46,28 @@ func (s *Service) Authorize(ctx context.Context, a Authorization) error {
 	return nil
 }
 
-func (s *Service) begin(ctx context.Context, a Authorization) (payment, error) {
-	var p payment
-	err := s.db.InTx(ctx, func(tx *database.Tx) error {
-		now := database.At(s.box.Now())
-		_, err := tx.Exec(ctx, `
-			INSERT INTO payments (order_id, state, amount_minor, currency, payment_method, created_at, updated_at)
-			VALUES (?, 'started', ?, ?, ?, ?, ?) ON CONFLICT (order_id) DO NOTHING`,
-			a.OrderID, a.AmountMinor, a.Currency, a.PaymentMethod, now, now)
-		if err == nil {
-			p, err = find(ctx, tx.Get, a.OrderID)
-		}
-		return err
-	})
+// errBegun says that there is a payment of the order already.
+var errBegun = errors.New("the payment has been begun before")
+
+// begin writes the payment down. Only where it is there already can anything have been recorded about it.
+func (s *Service) begin(ctx context.Context, a Authorization) (p payment, err error) {
+	now := database.At(s.box.Now())
+	err = s.db.Change(ctx, &p, `
+		INSERT INTO payments (order_id, state, amount_minor, currency, payment_method, created_at, updated_at)
+		VALUES (?, 'started', ?, ?, ?, ?, ?) ON CONFLICT (order_id) DO NOTHING
+		RETURNING order_id, state, given_up, intent_id, amount_minor, currency, payment_method, attempts`,
+		a.OrderID, a.AmountMinor, a.Currency, a.PaymentMethod, now, now)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = errBegun
+	}
+	return p, err
+}
+
+// goOn is the payment that an earlier attempt has begun.
+func (s *Service) goOn(ctx context.Context, orderID string) (payment, error) {
+	p, err := find(ctx, s.db.Get, orderID)
 	if err == nil && p.GivenUp {
-		err = undone(a.OrderID)
+		err = undone(orderID)
 	}
 	return p, err
 }
@@ -73,19 +84,15 @@ func (s *Service) createIntent(ctx context.Context, a Authorization, p payment) 
 	if err != nil {
 		return p, err
 	}
-	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		_, err := tx.Exec(ctx, `
-			UPDATE payments SET intent_id = ?, updated_at = ? WHERE order_id = ? AND intent_id = '' AND NOT given_up`,
-			intent.ID, database.At(s.box.Now()), p.OrderID)
-		if err == nil {
-			p, err = find(ctx, tx.Get, p.OrderID) // another attempt may have committed its intent first
-		}
-		return err
-	})
-	if err == nil && p.GivenUp {
-		err = undone(p.OrderID)
+	var ours payment
+	err = s.db.Change(ctx, &ours, `
+		UPDATE payments SET intent_id = ?, updated_at = ? WHERE order_id = ? AND intent_id = '' AND NOT given_up
+		RETURNING order_id, state, given_up, intent_id, amount_minor, currency, payment_method, attempts`,
+		intent.ID, database.At(s.box.Now()), p.OrderID)
+	if errors.Is(err, sql.ErrNoRows) {
+		return s.goOn(ctx, p.OrderID) // another attempt may have committed its intent first
 	}
-	return p, err
+	return ours, err
 }
 
 // confirmIntent has the amount held, or finds out that it is. nil is a yes.
@@ -150,18 +157,20 @@ func (s *Service) recordAuthorization(ctx context.Context, a Authorization, outc
 		outcome = fault.New(fault.Declined, fault.CodeOf(outcome), "%v", outcome)
 	}
 	_, err := step.Run(ctx, s.box, step.Step[State]{
-		Key: a.Key, Subject: a.OrderID,
+		Key: a.Key, Subject: a.OrderID, Forget: true,
 		Do: func(tx *database.Tx) (State, error) {
+			if outcome == nil {
+				rows, err := tx.Exec(ctx, `
+					UPDATE payments SET state = 'authorized', updated_at = ? WHERE order_id = ? AND state = 'started' AND NOT given_up`,
+					database.At(s.box.Now()), a.OrderID)
+				if err != nil || rows == 1 {
+					return StateAuthorized, err
+				}
+			}
 			if err := stillWanted(ctx, tx, a.OrderID); err != nil || outcome != nil {
 				return "", cmp.Or(err, outcome)
 			}
-			rows, err := tx.Exec(ctx, `
-				UPDATE payments SET state = 'authorized', updated_at = ? WHERE order_id = ? AND state = 'started'`,
-				database.At(s.box.Now()), a.OrderID)
-			if err == nil && rows == 0 {
-				err = fault.New(fault.Conflict, "payment_state", "the payment of order %s is not to be authorised any more", a.OrderID)
-			}
-			return StateAuthorized, err
+			return "", fault.New(fault.Conflict, "payment_state", "the payment of order %s is not to be authorised any more", a.OrderID)
 		},
 		Yes: func(State) events.Payload {
 			return events.PaymentAuthorized{OrderID: a.OrderID, AmountMinor: a.AmountMinor, Currency: a.Currency}

@@ -73,19 +73,21 @@ func (s *Service) recordCapture(ctx context.Context, c Capture, p payment, outco
 		return outcome
 	}
 	_, err := step.Run(ctx, s.box, step.Step[State]{
-		Key: c.Key, Subject: c.OrderID,
+		Key: c.Key, Subject: c.OrderID, Forget: true,
 		Do: func(tx *database.Tx) (State, error) {
+			if outcome == nil {
+				rows, err := tx.Exec(ctx, `
+					UPDATE payments SET state = 'captured', captured_minor = amount_minor, updated_at = ?
+					WHERE order_id = ? AND state = 'authorized' AND NOT given_up`,
+					database.At(s.box.Now()), c.OrderID)
+				if err != nil || rows == 1 {
+					return StateCaptured, err
+				}
+			}
 			if err := stillWanted(ctx, tx, c.OrderID); err != nil || outcome != nil {
 				return "", cmp.Or(err, outcome)
 			}
-			rows, err := tx.Exec(ctx, `
-				UPDATE payments SET state = 'captured', captured_minor = amount_minor, updated_at = ?
-				WHERE order_id = ? AND state = 'authorized'`,
-				database.At(s.box.Now()), c.OrderID)
-			if err == nil && rows == 0 {
-				err = fault.New(fault.Conflict, "payment_state", "the payment of order %s is not to be captured any more", c.OrderID)
-			}
-			return StateCaptured, err
+			return "", fault.New(fault.Conflict, "payment_state", "the payment of order %s is not to be captured any more", c.OrderID)
 		},
 		Yes: func(State) events.Payload {
 			return events.PaymentCaptured{OrderID: c.OrderID, AmountMinor: p.AmountMinor, Currency: p.Currency}

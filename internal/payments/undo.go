@@ -56,16 +56,11 @@ func (s *Service) undo(ctx context.Context, u Undo, from, to State) error {
 // confirms it, and one that has is found by its id.
 func (s *Service) giveUp(ctx context.Context, orderID string) (payment, error) {
 	var p payment
-	err := s.db.InTx(ctx, func(tx *database.Tx) error {
-		now := database.At(s.box.Now())
-		_, err := tx.Exec(ctx, `
-			INSERT INTO payments (order_id, state, given_up, created_at, updated_at) VALUES (?, 'started', TRUE, ?, ?)
-			ON CONFLICT (order_id) DO UPDATE SET given_up = TRUE`, orderID, now, now)
-		if err == nil {
-			p, err = find(ctx, tx.Get, orderID)
-		}
-		return err
-	})
+	now := database.At(s.box.Now())
+	err := s.db.Change(ctx, &p, `
+		INSERT INTO payments (order_id, state, given_up, created_at, updated_at) VALUES (?, 'started', TRUE, ?, ?)
+		ON CONFLICT (order_id) DO UPDATE SET given_up = TRUE
+		RETURNING order_id, state, given_up, intent_id, amount_minor, currency, payment_method, attempts`, orderID, now, now)
 	return p, err
 }
 
@@ -110,7 +105,7 @@ func (s *Service) letGo(ctx context.Context, u Undo, p payment) (Intent, error) 
 
 func (s *Service) recordUndo(ctx context.Context, u Undo, p payment, intent Intent, from, to State) error {
 	_, err := step.Run(ctx, s.box, step.Step[State]{
-		Key: u.Key, Undoes: u.Undoes, Subject: u.OrderID,
+		Key: u.Key, Undoes: u.Undoes, Subject: u.OrderID, Forget: true,
 		Do: func(tx *database.Tx) (State, error) {
 			rows, err := tx.Exec(ctx, `
 				UPDATE payments SET captured_minor = ?, refunded_minor = ?, updated_at = ?,

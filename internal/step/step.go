@@ -42,8 +42,11 @@ type Step[T any] struct {
 	// Subject is what the event is about: the order's id.
 	Subject string
 	// Do does the work. A fault of kind Declined is a business no: its writes are taken back and the no is recorded. Any
-	// other error leaves nothing behind, and the next attempt starts afresh. Do must have no effect outside tx.
+	// other error leaves nothing behind, and the next attempt starts afresh. Do may run more than once and must have no effect
+	// outside tx.
 	Do func(tx *database.Tx) (T, error)
+	// Forget spares recording the result, for a step whose result nobody but Yes asks for: later attempts get the zero T.
+	Forget bool
 	// Yes is the event that announces the result, or nil for none.
 	Yes func(result T) events.Payload
 	// No is the event that announces a no, or nil for none.
@@ -60,11 +63,27 @@ type record struct {
 // Run does the step, or returns what was recorded when it was done before, without looking at the world. It returns the
 // recorded no as a Declined fault, and Conflict step_undone where an undo of the step came first.
 func Run[T any](ctx context.Context, box *outbox.Outbox, s Step[T]) (T, error) {
-	var result T
+	result, err := once(ctx, box, s, false)
+	if errors.Is(err, errDeclined) {
+		// Nothing of it is left. A no needs a savepoint, to take back the work without the claim; most steps are a yes and are spared it.
+		result, err = once(ctx, box, s, true)
+	}
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return result, nil
+}
+
+// errDeclined rolls back a transaction whose step came to a no and whose work can't be taken back alone.
+var errDeclined = errors.New("declined without a savepoint")
+
+// once is the step in one transaction. It returns errDeclined for a no that it can't record.
+func once[T any](ctx context.Context, box *outbox.Outbox, s Step[T], savepoint bool) (result T, err error) {
 	var no *fault.Error
-	err := box.DB().InTx(ctx, func(tx *database.Tx) error {
+	err = box.DB().InTx(ctx, func(tx *database.Tx) error {
 		no = nil
-		claimed, err := claim(ctx, tx, box, s.Key, "running")
+		claimed, err := claim(ctx, tx, box, s.Key)
 		if err != nil {
 			return err
 		}
@@ -77,11 +96,19 @@ func Run[T any](ctx context.Context, box *outbox.Outbox, s Step[T]) (T, error) {
 				return err
 			}
 		}
-		err = tx.Attempt(ctx, func() (err error) {
+		do := func() (err error) {
 			result, err = s.Do(tx)
 			return err
-		})
+		}
+		if savepoint {
+			err = tx.Attempt(ctx, do)
+		} else {
+			err = do()
+		}
 		if declined, ok := fault.As(err); ok && declined.Kind == fault.Declined {
+			if !savepoint {
+				return errDeclined
+			}
 			no = declined
 			return refuse(ctx, tx, box, s, no)
 		}
@@ -93,11 +120,7 @@ func Run[T any](ctx context.Context, box *outbox.Outbox, s Step[T]) (T, error) {
 	if err == nil && no != nil {
 		err = no
 	}
-	if err != nil {
-		var none T
-		return none, err
-	}
-	return result, nil
+	return result, err
 }
 
 // Recorded returns the outcome of the step with this key, as Run would; found is false when there is none yet. It is for
@@ -111,11 +134,11 @@ func Recorded[T any](ctx context.Context, box *outbox.Outbox, key string) (resul
 }
 
 // claim takes the slot of key. An attempt that runs at the same time waits here until the first one is decided, and then
-// finds its record.
-func claim(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key, outcome string) (bool, error) {
+// finds its record. It is a yes from the start: nobody else sees it before the step has come to one, or has changed it to a no.
+func claim(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string) (bool, error) {
 	rows, err := tx.Exec(ctx, `
-		INSERT INTO steps (step_key, outcome, recorded_at) VALUES (?, ?, ?) ON CONFLICT (step_key) DO NOTHING`,
-		key, outcome, database.At(box.Now()))
+		INSERT INTO steps (step_key, outcome, recorded_at) VALUES (?, 'yes', ?) ON CONFLICT (step_key) DO NOTHING`,
+		key, database.At(box.Now()))
 	if err != nil {
 		return false, fmt.Errorf("claim step %s: %w", key, err)
 	}
@@ -143,6 +166,9 @@ func recorded[T any](ctx context.Context, get getter, key string) (T, error) {
 	}
 	switch row.Outcome {
 	case "yes":
+		if row.Result == "" {
+			return result, nil
+		}
 		if err := json.Unmarshal([]byte(row.Result), &result); err != nil {
 			return result, fmt.Errorf("read the record of step %s: %w", key, err)
 		}
@@ -155,12 +181,14 @@ func recorded[T any](ctx context.Context, get getter, key string) (T, error) {
 }
 
 func accept[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s Step[T], result T) error {
-	body, err := json.Marshal(result)
-	if err != nil {
-		return fmt.Errorf("record step %s: %w", s.Key, err)
-	}
-	if err := decide(ctx, tx, s.Key, record{Outcome: "yes", Result: string(body)}); err != nil {
-		return err
+	if !s.Forget {
+		body, err := json.Marshal(result)
+		if err != nil {
+			return fmt.Errorf("record step %s: %w", s.Key, err)
+		}
+		if err := decide(ctx, tx, s.Key, record{Outcome: "yes", Result: string(body)}); err != nil {
+			return err
+		}
 	}
 	if s.Yes == nil {
 		return nil
@@ -180,7 +208,7 @@ func refuse[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s S
 
 func decide(ctx context.Context, tx *database.Tx, key string, row record) error {
 	rows, err := tx.Exec(ctx, `
-		UPDATE steps SET outcome = ?, result = ?, code = ?, message = ? WHERE step_key = ? AND outcome = 'running'`,
+		UPDATE steps SET outcome = ?, result = ?, code = ?, message = ? WHERE step_key = ? AND outcome = 'yes'`,
 		row.Outcome, row.Result, row.Code, row.Message, key)
 	if err == nil && rows != 1 {
 		err = errors.New("its claim is gone")
