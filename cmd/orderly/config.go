@@ -29,6 +29,7 @@ type config struct {
 	Data           string `env:"ORDERLY_DATA" envDefault:".orderly"`
 	APIAddr        string `env:"ORDERLY_API_ADDR" envDefault:"127.0.0.1:8080"`
 	HealthAddr     string `env:"ORDERLY_HEALTH_ADDR"`
+	PprofAddr      string `env:"ORDERLY_PPROF_ADDR"`
 	SandboxAddr    string `env:"ORDERLY_SANDBOX_ADDR" envDefault:"127.0.0.1:8090"`
 	TemporalPort   string `env:"ORDERLY_TEMPORAL_PORT" envDefault:"7233"`
 	TemporalUIPort string `env:"ORDERLY_TEMPORAL_UI_PORT" envDefault:"8233"`
@@ -101,10 +102,10 @@ func (c config) check() error {
 		}
 	}
 	for _, a := range []struct{ name, value string }{
-		{"ORDERLY_API_ADDR", c.APIAddr}, {"ORDERLY_HEALTH_ADDR", c.HealthAddr},
+		{"ORDERLY_API_ADDR", c.APIAddr}, {"ORDERLY_HEALTH_ADDR", c.HealthAddr}, {"ORDERLY_PPROF_ADDR", c.PprofAddr},
 		{"ORDERLY_SANDBOX_ADDR", c.SandboxAddr}, {"TEMPORAL_ADDRESS", c.TemporalAddress},
 	} {
-		if a.value == "" && (a.name == "TEMPORAL_ADDRESS" || a.name == "ORDERLY_HEALTH_ADDR") {
+		if a.value == "" && a.name != "ORDERLY_API_ADDR" && a.name != "ORDERLY_SANDBOX_ADDR" {
 			continue
 		}
 		if _, port, err := net.SplitHostPort(a.value); err != nil || !isPort(port) {

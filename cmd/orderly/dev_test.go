@@ -53,8 +53,14 @@ func TestGreeting(t *testing.T) {
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	profiles := "127.0.0.1:" + freePorts(t, 1)[0]
+	w.env = append(w.env, "ORDERLY_PPROF_ADDR="+profiles)
 	w.start()
 	w.demo()
+	response, err := http.Get("http://" + profiles + "/debug/pprof/heap?debug=1")
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusOK, response.StatusCode)
 	figures := w.metrics()
 	for _, metric := range []string{
 		`orderly_orders_ended_total{reason="",state="completed"} 4`,

@@ -38,6 +38,7 @@ func (s *stack) run(ctx context.Context, more ...part) error {
 		when(true, "sweep", s.starter.Sweep)
 		when(true, "patrol", s.starter.Patrol)
 	}
+	when(s.pprofListener != nil, "profiles", func(ctx context.Context) error { return serveHTTP(ctx, profiles(), s.pprofListener, nil) })
 	when(true, "api", func(ctx context.Context) error { return serveHTTP(ctx, s.api().Server(), s.httpListener, nil) })
 	return errors.Join(runParts(ctx, s.log, append(parts, more...)), s.close())
 }

@@ -70,6 +70,7 @@ type stack struct {
 	sandbox         *sandbox.Sandbox // nil where a provider outside is used
 	sandboxListener net.Listener
 	httpListener    net.Listener
+	pprofListener   net.Listener // nil where nobody has asked for profiles
 
 	// apiAddr and sandboxAddr are host:port as bound; temporalUI is the web UI's URL, set before ready is closed.
 	apiAddr, sandboxAddr, temporalUI string
@@ -109,6 +110,11 @@ func openStack(ctx context.Context, cfg config, roles []role, develop bool, log 
 	setting, addr := cfg.httpAddr(roles)
 	if s.httpListener, s.apiAddr, err = s.bind(setting, addr); err != nil {
 		return nil, err
+	}
+	if cfg.PprofAddr != "" {
+		if s.pprofListener, _, err = s.bind("ORDERLY_PPROF_ADDR", cfg.PprofAddr); err != nil {
+			return nil, err
+		}
 	}
 	for _, role := range roles {
 		if err := role.open(s, ctx); err != nil {

@@ -100,6 +100,9 @@ func (t *temporal) serverConfig(cli string) embedded.TemporalConfig {
 func (t *temporal) connect(ctx context.Context, options client.Options) error {
 	s := t.stack
 	options.Logger = log.NewStructuredLogger(s.log)
+	if connection := &options.ConnectionOptions; connection.TLS == nil && connection.GrpcCompression == nil {
+		connection.GrpcCompression = &client.GrpcCompressionNone{} // on a network of one's own, compressing costs more than it saves
+	}
 	t.options = options
 	c, err := dialTemporal(ctx, options, s.say)
 	if err != nil {
