@@ -19,6 +19,10 @@ import (
 // stopTimeout lets an activity that runs when the process is told to stop come to its end: longer than any attempt.
 const stopTimeout = 15 * time.Second
 
+// Pollers is how many calls of a worker wait for workflow tasks at any time, and as many more for activities: the client's own
+// default, stated because it bounds how fast a worker can be given work, and is printed beside what is measured.
+const Pollers = 2
+
 // Steps counts what activities come to.
 type Steps struct {
 	seconds *prometheus.HistogramVec
@@ -39,11 +43,13 @@ func NewWorker(
 	c client.Client, queue string, steps *Steps, log *slog.Logger, fatal func(error), register func(r worker.Registry),
 ) worker.Worker {
 	w := worker.New(c, queue, worker.Options{
-		OnFatalError:                fatal,
-		WorkerStopTimeout:           stopTimeout,
-		DisableRegistrationAliasing: true,
-		LocalActivityWorkerOnly:     queue == activities.InlineQueue, // nobody asks for an activity there
-		Interceptors:                []interceptor.WorkerInterceptor{&observer{steps: steps, log: log}},
+		OnFatalError:                     fatal,
+		WorkerStopTimeout:                stopTimeout,
+		DisableRegistrationAliasing:      true,
+		LocalActivityWorkerOnly:          queue == activities.InlineQueue, // nobody asks for an activity there
+		MaxConcurrentWorkflowTaskPollers: Pollers,
+		MaxConcurrentActivityTaskPollers: Pollers,
+		Interceptors:                     []interceptor.WorkerInterceptor{&observer{steps: steps, log: log}},
 	})
 	register(w)
 	return w

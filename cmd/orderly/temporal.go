@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,8 @@ type temporal struct {
 	client    atomic.Pointer[client.Client]
 	options   client.Options // set before connected is closed
 	connected chan struct{}
+	// namespace is used in place of the one in the environment; empty for that one.
+	namespace string
 }
 
 var errNoTemporal = errors.New("not connected to Temporal yet")
@@ -47,6 +50,7 @@ func (t *temporal) run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		options.Namespace = cmp.Or(t.namespace, options.Namespace)
 		if err := t.connect(ctx, options); err != nil {
 			return unlessStopped(ctx, err)
 		}
@@ -99,7 +103,7 @@ func (t *temporal) serverConfig(cli string) embedded.TemporalConfig {
 // connect gives the starter and the workers their client.
 func (t *temporal) connect(ctx context.Context, options client.Options) error {
 	s := t.stack
-	options.Logger = log.NewStructuredLogger(s.log)
+	options.Logger = temporalLogger(s.log)
 	if connection := &options.ConnectionOptions; connection.TLS == nil && connection.GrpcCompression == nil {
 		connection.GrpcCompression = &client.GrpcCompressionNone{} // on a network of one's own, compressing costs more than it saves
 	}
@@ -125,6 +129,9 @@ func (t *temporal) connect(ctx context.Context, options client.Options) error {
 	close(t.connected)
 	return nil
 }
+
+// temporalLogger has the client write its words where ours go.
+func temporalLogger(to *slog.Logger) log.Logger { return log.NewStructuredLogger(to) }
 
 // explained is err with the remedy, where there is a known one.
 func (t *temporal) explained(err error) error { return cmp.Or(temporalRefusal(err, t.options), err) }

@@ -32,6 +32,20 @@ func (db *DB) hasTable(ctx context.Context, name string) (exists bool, err error
 	return exists, err
 }
 
+// Describe says which server is behind the DB and what it does for durability: what anyone who compares its speed must know.
+func (db *DB) Describe(ctx context.Context) (text string, err error) {
+	query := `SELECT 'SQLite ' || sqlite_version() || ', journal_mode ' || (SELECT journal_mode FROM pragma_journal_mode)
+		|| ', synchronous ' || (SELECT synchronous FROM pragma_synchronous)`
+	if db.engine == PostgreSQL {
+		query = `SELECT 'PostgreSQL ' || current_setting('server_version') || ', fsync ' || current_setting('fsync')
+			|| ', synchronous_commit ' || current_setting('synchronous_commit')`
+	}
+	if err := db.Get(ctx, &text, query); err != nil {
+		return "", fmt.Errorf("ask the %s database what it is: %w", db.name, err)
+	}
+	return text, nil
+}
+
 // ForbiddenTable names a table whose rows the login may not read and change, or is empty when it may do that to all.
 func (db *DB) ForbiddenTable(ctx context.Context) (table string, err error) {
 	if db.engine == SQLite {

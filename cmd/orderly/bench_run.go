@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"example.com/orderly/internal/measure"
+)
+
+// runOn measures a stack of this process, once it is ready.
+func (b *bench) runOn(ctx context.Context, s *stack) (err error) {
+	b.temporal = *s.temporal.client.Load()
+	private := &privateTarget{stack: s}
+	b.target = private
+	broker, closed, err := b.openBroker(s.cfg.RabbitMQURL)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closed()) }()
+	stop, err := b.openEmpty(b.temporal)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := b.register(ctx, "http://"+s.apiAddr, "http://"+s.sandboxAddr); err != nil {
+		return err
+	}
+	if err := private.applied(ctx, len(b.shops), len(b.shops)); err != nil {
+		return fmt.Errorf("greet the customers: %w", err)
+	}
+	if err := b.describe(ctx, s, broker); err != nil {
+		return err
+	}
+	b.note("SQL statements do not contain the one that each listener's own handler runs per event, nor BEGIN and COMMIT")
+
+	if err := b.measureOrders(ctx); err != nil {
+		return err
+	}
+	if b.measures("events") {
+		results, err := b.alternate(ctx, "events", b.events, b.eventContestants(private, broker), eventKinds)
+		if err != nil {
+			return err
+		}
+		b.report.Hold(measure.Ratio("events applied over a bare queue", results[outboxToApplied][perSecond], results[bareQueue][perSecond], measure.Bound{}))
+	}
+	if b.measures("reads") {
+		bare, closed, err := b.openBareHandler(ctx, s.redis.Options())
+		if err != nil {
+			return err
+		}
+		defer func() { _ = closed() }()
+		if err := b.measureReads(ctx, bare); err != nil {
+			return err
+		}
+	}
+	return b.finish()
+}
+
+// register makes as many customers as there are clients, so that readers do not share one look-up.
+func (b *bench) register(ctx context.Context, api, provider string) error {
+	clients := max(b.concurrency, b.inFlight)
+	transport := &http.Transport{MaxIdleConns: clients, MaxIdleConnsPerHost: clients, IdleConnTimeout: time.Minute}
+	for range b.concurrency {
+		s := newShop(api, provider)
+		s.client.Transport = transport
+		if err := s.register(ctx, fmt.Sprintf("bench-%s@example.com", uuid.NewString()), "Bench Customer", uuid.NewString()); err != nil {
+			return err
+		}
+		b.shops = append(b.shops, s)
+	}
+	return nil
+}
+
+// measureOrders measures orders beside empty workflows and holds them against the budget.
+func (b *bench) measureOrders(ctx context.Context) error {
+	if !b.measures("orders") {
+		return nil
+	}
+	results, err := b.alternate(ctx, "orders", b.orders, b.orderContestants, orderKinds)
+	if err != nil {
+		return err
+	}
+	plain, eager := results[plainStart], results[eagerStart]
+	for _, p := range b.target.placements() {
+		of := results[p.name]
+		rate, like, start := measure.Bound{AtLeast: 0.25}, plain, "StartWorkflow"
+		if p.inline {
+			rate, like, start = measure.Bound{AtLeast: 0.8}, eager, "eager StartWorkflow"
+			b.report.Hold(measure.Ratio("rate of "+p.name+", over an empty workflow started eagerly", of[perSecond], eager[perSecond], rate))
+		}
+		b.report.Hold(measure.Ratio("rate of "+p.name+", over an empty workflow", of[perSecond], plain[perSecond], rate))
+		b.report.Hold(measure.Ratio("202 p50 of "+p.name+", over a bare "+start, of[answerP50], like[answerP50], measure.Bound{AtMost: 1.5}))
+		if p.inline {
+			b.report.Hold(measure.Judge("workflow tasks of "+p.name, of[workflowTasks], measure.Bound{AtMost: 1}))
+			b.report.Hold(measure.Judge("history events of "+p.name, of[historyEvents], measure.Bound{AtMost: 16}))
+		}
+	}
+	return nil
+}
+
+func (b *bench) measureReads(ctx context.Context, bare string) error {
+	results, err := b.alternate(ctx, "reads", b.reads, b.readContestants(bare), readKinds)
+	if err != nil {
+		return err
+	}
+	b.report.Hold(measure.Ratio("rate of cached reads over a bare handler", results[cachedRead][perSecond], results[bareHandler][perSecond], measure.Bound{}))
+	return nil
+}
