@@ -124,7 +124,7 @@ func (b *bench) alternate(
 		return nil, fmt.Errorf("%s, warming up: %w", part, err)
 	}
 	results, err := measure.Alternate(ctx, b.rounds, contestants(n), func(round int, contestant string, figures measure.Figures) {
-		b.say(fmt.Sprintf("%s, round %d of %d, %s: %.0f per second", part, round, b.rounds, contestant, figures[perSecond]))
+		b.say(fmt.Sprintf("%s, round %d of %d, %s: %.1f per second", part, round, b.rounds, contestant, figures[perSecond]))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s, %w", part, err)

@@ -18,6 +18,8 @@ import (
 	"example.com/orderly/workers"
 )
 
+const limitsUntold = "not told by the server's API; look at its dynamic configuration (frontend.namespaceRPS, history.rps, ...)"
+
 // describe says where a private stack runs, before anything is measured.
 func (b *bench) describe(ctx context.Context, s *stack, broker *yardstick.Broker) error {
 	b.describeMachine()
@@ -36,7 +38,7 @@ func (b *bench) describe(ctx context.Context, s *stack, broker *yardstick.Broker
 	if err := b.describeTemporal(ctx, s.temporal.options.Namespace); err != nil {
 		return err
 	}
-	limits := "not told by the server's API; look at its dynamic configuration (frontend.namespaceRPS, history.rps, ...)"
+	limits := limitsUntold
 	if s.cfg.TemporalAddress == "" {
 		lifted := embedded.RateLimits()
 		var parts []string
@@ -62,7 +64,7 @@ func (b *bench) describeTemporal(ctx context.Context, namespace string) error {
 	if err != nil {
 		return fmt.Errorf("ask Temporal what it is: %w", err)
 	}
-	b.fact("Temporal", fmt.Sprintf("server %s on %s, %d history shards, namespace %s",
+	b.fact("Temporal", fmt.Sprintf("server %s on %s, history shards: %d, namespace %s",
 		cluster.GetServerVersion(), cluster.GetPersistenceStore(), cluster.GetHistoryShardCount(), namespace))
 	partitions, err := service.ListTaskQueuePartitions(ctx, &workflowservice.ListTaskQueuePartitionsRequest{
 		Namespace: namespace, TaskQueue: &taskqueue.TaskQueue{Name: b.name},
@@ -74,7 +76,7 @@ func (b *bench) describeTemporal(ctx context.Context, namespace string) error {
 	if err != nil {
 		return fmt.Errorf("ask Temporal who polls a task queue: %w", err)
 	}
-	b.fact("task queues", fmt.Sprintf("%d partitions; %d workers poll each", len(partitions.GetWorkflowTaskQueuePartitions()), len(described.GetPollers())))
+	b.fact("task queues", fmt.Sprintf("partitions of each: %d, polled by processes: %d", len(partitions.GetWorkflowTaskQueuePartitions()), len(described.GetPollers())))
 	b.fact("pollers of a worker", fmt.Sprintf("%d for workflow tasks, %d for activities; the same for orders and for the empty workflow", workers.Pollers, workers.Pollers))
 	return nil
 }

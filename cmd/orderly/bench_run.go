@@ -36,12 +36,17 @@ func (b *bench) runOn(ctx context.Context, s *stack) (err error) {
 	if err := b.describe(ctx, s, broker); err != nil {
 		return err
 	}
-	b.note("SQL statements do not contain the one that each listener's own handler runs per event, nor BEGIN and COMMIT")
+	if b.measures("orders") {
+		b.note("SQL statements do not contain the one that each listener's own handler runs per event, nor BEGIN and COMMIT")
+	}
 
 	if err := b.measureOrders(ctx); err != nil {
 		return err
 	}
 	if b.measures("events") {
+		if broker == nil {
+			b.note("a bare amqp091 publisher and consumer: RABBITMQ_URL is not set, and events go from outbox to inbox inside the process")
+		}
 		results, err := b.alternate(ctx, "events", b.events, b.eventContestants(private, broker), eventKinds)
 		if err != nil {
 			return err
@@ -85,16 +90,17 @@ func (b *bench) measureOrders(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	plain, eager := results[plainStart], results[eagerStart]
 	for _, p := range b.target.placements() {
 		of := results[p.name]
-		rate, like, start := measure.Bound{AtLeast: 0.25}, plain, "StartWorkflow"
+		rate := measure.Bound{AtLeast: 0.25}
 		if p.inline {
-			rate, like, start = measure.Bound{AtLeast: 0.8}, eager, "eager StartWorkflow"
-			b.report.Hold(measure.Ratio("rate of "+p.name+", over an empty workflow started eagerly", of[perSecond], eager[perSecond], rate))
+			rate = measure.Bound{AtLeast: 0.8}
 		}
-		b.report.Hold(measure.Ratio("rate of "+p.name+", over an empty workflow", of[perSecond], plain[perSecond], rate))
-		b.report.Hold(measure.Ratio("202 p50 of "+p.name+", over a bare "+start, of[answerP50], like[answerP50], measure.Bound{AtMost: 1.5}))
+		// Our sagas start eagerly, too; but it is a plain start that everybody knows.
+		for _, bare := range []string{plainStart, eagerStart} {
+			b.report.Hold(measure.Ratio("rate of "+p.name+", over "+bare, of[perSecond], results[bare][perSecond], rate))
+			b.report.Hold(measure.Ratio("202 p50 of "+p.name+", over StartWorkflow of "+bare, of[answerP50], results[bare][answerP50], measure.Bound{AtMost: 1.5}))
+		}
 		if p.inline {
 			b.report.Hold(measure.Judge("workflow tasks of "+p.name, of[workflowTasks], measure.Bound{AtMost: 1}))
 			b.report.Hold(measure.Judge("history events of "+p.name, of[historyEvents], measure.Bound{AtMost: 16}))

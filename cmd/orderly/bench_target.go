@@ -153,11 +153,8 @@ func (t *privateTarget) ended(ctx context.Context, orderIDs []string) ([]time.Ti
 
 func (t *privateTarget) statements(context.Context) (float64, bool) {
 	count := -t.looked.Load()
-	for _, db := range t.stack.databases {
-		count += db.Statements()
-	}
-	for _, inbox := range t.stack.inboxes {
-		count += inbox.Statements()
+	for service := range t.stack.databases {
+		count += t.stack.statements(service)
 	}
 	return float64(count), true
 }

@@ -45,7 +45,7 @@ func (s *stack) database(ctx context.Context, service string) (*database.DB, err
 		help string
 		of   func() int64
 	}{
-		"orderly_database_statements_total":   {"SQL statements this process has run.", db.Statements},
+		"orderly_database_statements_total":   {"SQL statements this process has run.", func() int64 { return s.statements(service) }},
 		"orderly_database_transactions_total": {"Transactions this process has begun, single statements among them.", db.Transactions},
 		"orderly_database_retries_total":      {"Transactions run again after a deadlock or a serialization failure.", db.Retries},
 	} {
@@ -54,6 +54,15 @@ func (s *stack) database(ctx context.Context, service string) (*database.DB, err
 		}, func() float64 { return float64(count.of()) }))
 	}
 	return db, nil
+}
+
+// statements are the SQL statements this process has run on a service's database, those of its inbox included.
+func (s *stack) statements(service string) int64 {
+	count := s.databases[service].Statements()
+	if inbox := s.inboxOf[service]; inbox != nil {
+		count += inbox.Statements()
+	}
+	return count
 }
 
 // owns marks the databases without which this process is of no use. All others it only reads, and can do without for a while.

@@ -59,6 +59,7 @@ type stack struct {
 	// What this process does: which outboxes it relays, which inboxes it works off, which task queues it polls.
 	relayed []*outbox.Outbox
 	inboxes []*listen.Inbox
+	inboxOf map[string]*listen.Inbox // by service
 	queues  map[string]func(r worker.Registry)
 
 	relay     *workers.Relay
@@ -83,7 +84,7 @@ func newStack(cfg config, roles []role, develop bool, log *slog.Logger, say func
 		cfg: cfg, log: log, say: say, now: time.Now, develop: develop, roles: roles,
 		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
 		databases: map[string]*database.DB{}, required: map[string]bool{}, boxes: map[string]*outbox.Outbox{},
-		queues: map[string]func(worker.Registry){},
+		queues: map[string]func(worker.Registry){}, inboxOf: map[string]*listen.Inbox{},
 	}
 	s.temporal = &temporal{stack: s, connected: make(chan struct{})}
 	return s

@@ -12,7 +12,6 @@ import (
 	"example.com/orderly/events/listen"
 	"example.com/orderly/events/local"
 	"example.com/orderly/events/rabbit"
-	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/journal"
 	"example.com/orderly/internal/notifications"
@@ -48,7 +47,7 @@ func (s *stack) openListenersRole(ctx context.Context) error {
 	for service, listener := range map[string]listen.Listener{
 		"notifications": s.notifications.Listener(), "journal": s.journal.Listener(),
 	} {
-		if err := s.listener(ctx, s.databases[service], listener); err != nil {
+		if err := s.listener(ctx, service, listener); err != nil {
 			return err
 		}
 	}
@@ -63,12 +62,13 @@ func (s *stack) openListenersRole(ctx context.Context) error {
 	return nil
 }
 
-func (s *stack) listener(ctx context.Context, db *database.DB, listener listen.Listener) error {
+func (s *stack) listener(ctx context.Context, service string, listener listen.Listener) error {
+	db := s.databases[service]
 	inbox, err := listen.Open(ctx, db.Pool(), string(db.Engine()), []listen.Listener{listener}, listen.Options{Now: s.now, Log: s.log})
 	if err != nil {
 		return err
 	}
-	s.inboxes = append(s.inboxes, inbox)
+	s.inboxes, s.inboxOf[service] = append(s.inboxes, inbox), inbox
 	return nil
 }
 

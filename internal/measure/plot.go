@@ -4,6 +4,7 @@ import (
 	"html"
 	"io"
 	"slices"
+	"strconv"
 	"text/template"
 )
 
@@ -17,20 +18,23 @@ const (
 	plotHead   = 48.0
 )
 
-var drawing = template.Must(template.New("").Funcs(template.FuncMap{"text": html.EscapeString, "short": short}).Parse(
+var drawing = template.Must(template.New("").Funcs(template.FuncMap{"text": html.EscapeString, "short": short, "px": px}).Parse(
 	`<svg xmlns="http://www.w3.org/2000/svg" width="{{.Width}}" height="{{.Height}}" viewBox="0 0 {{.Width}} {{.Height}}" font-family="sans-serif" font-size="13">
 <rect width="100%" height="100%" fill="white"/>
 <text x="16" y="28" font-size="18">{{text .Title}}</text>
 {{- range .Panels}}
-<text x="16" y="{{.Y}}" font-weight="bold">{{text .Title}}</text>
+<text x="16" y="{{px .Y}}" font-weight="bold">{{text .Title}}</text>
 {{- range .Bars}}
-<text x="320" y="{{.TextY}}" text-anchor="end">{{text .Label}}</text>
-<rect x="330" y="{{.Y}}" width="{{.Width}}" height="14" fill="{{.Colour}}"/>
-<path d="M{{.Low}} {{.Middle}} H{{.High}} M{{.Low}} {{.Y}} v14 M{{.High}} {{.Y}} v14" stroke="#333" fill="none"/>
-<text x="{{.ValueX}}" y="{{.TextY}}">{{short .Median}}</text>
+<text x="320" y="{{px .TextY}}" text-anchor="end">{{text .Label}}</text>
+<rect x="330" y="{{px .Y}}" width="{{px .Width}}" height="14" fill="{{.Colour}}"/>
+<path d="M{{px .Low}} {{px .Middle}} H{{px .High}} M{{px .Low}} {{px .Y}} v14 M{{px .High}} {{px .Y}} v14" stroke="#333" fill="none"/>
+<text x="{{px .ValueX}}" y="{{px .TextY}}">{{short .Median}}</text>
 {{- end}}{{end}}
 </svg>
 `))
+
+// px keeps the drawing short: a tenth of a unit can't be seen.
+func px(value float64) string { return strconv.FormatFloat(value, 'f', 1, 64) }
 
 // Ours are the contestants whose bars are drawn in the stronger colour.
 type Ours func(contestant string) bool

@@ -12,7 +12,7 @@ type Report struct {
 	Environment []Fact    `json:"environment"`
 	Figures     []Figure  `json:"figures"`
 	Verdicts    []Verdict `json:"verdicts"`
-	// Notes say what was not measured, and why.
+	// Notes say what was not measured or is not what it seems, and why.
 	Notes []string `json:"notes"`
 }
 
@@ -90,7 +90,7 @@ func (r *Report) Table(w io.Writer) error {
 		return err
 	}
 	for _, note := range r.Notes {
-		if _, err := fmt.Fprintf(w, "\nNot measured: %s\n", note); err != nil {
+		if _, err := fmt.Fprintf(w, "\nNote: %s\n", note); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// runningTarget is a stack that is seen over HTTP.
+type runningTarget struct {
+	bench *bench
+	seen  map[string]shopOrder
+	looks atomic.Int64
+	// perLook is how many SQL statements the stack runs to show an order.
+	perLook float64
+}
+
+func (t *runningTarget) placements() []placement { return []placement{{"orders", false}} }
+
+func (t *runningTarget) choose(placement) {}
+
+func (t *runningTarget) look(ctx context.Context, orderID string) (shopOrder, error) {
+	t.looks.Add(1)
+	return t.bench.shops[0].order(ctx, orderID)
+}
+
+func (t *runningTarget) await(ctx context.Context, orderID string) error {
+	_, err := t.until(ctx, orderID, shopOrder.ended)
+	return err
+}
+
+// settle looks at one order after the other, in the order they were placed in, so that each is looked at little more than once.
+func (t *runningTarget) settle(ctx context.Context, orderIDs []string) error {
+	for _, id := range orderIDs {
+		order, err := t.until(ctx, id, func(o shopOrder) bool {
+			return o.ended() && (o.State != "completed" || len(o.Timeline) >= len(completedEvents) && len(o.Mails) > 0)
+		})
+		if err != nil {
+			return err
+		}
+		t.seen[id] = order
+	}
+	return nil
+}
+
+func (t *runningTarget) until(ctx context.Context, orderID string, enough func(o shopOrder) bool) (shopOrder, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience, fmt.Errorf("order %s has not come to its end, with all events and its mail, within %s",
+		orderID, benchPatience))
+	defer cancel()
+	tick := time.NewTicker(benchLook)
+	defer tick.Stop()
+	for {
+		order, err := t.look(ctx, orderID)
+		if err == nil && enough(order) {
+			return order, nil
+		}
+		if err != nil && ctx.Err() == nil {
+			return order, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return order, context.Cause(ctx)
+		}
+	}
+}
+
+func (t *runningTarget) ended(_ context.Context, orderIDs []string) ([]time.Time, error) {
+	at := make([]time.Time, len(orderIDs))
+	for i, id := range orderIDs {
+		order := t.seen[id]
+		if order.State != "completed" {
+			return nil, fmt.Errorf("order %s is %s %s and should be completed", id, order.State, order.Reason)
+		}
+		at[i] = order.Timeline[len(order.Timeline)-1].Time
+		delete(t.seen, id)
+	}
+	return at, nil
+}
+
+func (t *runningTarget) statements(ctx context.Context) (float64, bool) {
+	count, err := t.counted(ctx)
+	return count - t.perLook*float64(t.looks.Load()), err == nil
+}
+
+// calibrate finds out what looking at an order costs, and whether the API's process counts the statements of the whole stack.
+func (t *runningTarget) calibrate(ctx context.Context) error {
+	const looks = 20
+	order, err := t.bench.place(ctx, 1, 1, nil)
+	if err == nil {
+		err = t.settle(ctx, order.ids)
+	}
+	if err != nil {
+		return err
+	}
+	before, err := t.counted(ctx)
+	if err != nil {
+		t.bench.note("SQL statements: %s", err)
+		return nil
+	}
+	for range looks {
+		if _, err := t.look(ctx, order.ids[0]); err != nil {
+			return err
+		}
+	}
+	after, err := t.counted(ctx)
+	t.perLook = (after - before) / looks
+	return err
+}
+
+// counted are the SQL statements of the stack so far, from its /metrics.
+func (t *runningTarget) counted(ctx context.Context) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.bench.shops[0].api+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	response, err := t.bench.shops[0].client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(response.Body)
+	if err != nil {
+		return 0, fmt.Errorf("/metrics of the API can't be read: %w", err)
+	}
+	total, whole := 0.0, false
+	for _, metric := range families["orderly_database_statements_total"].GetMetric() {
+		total += metric.GetCounter().GetValue()
+		for _, label := range metric.GetLabel() {
+			whole = whole || label.GetValue() == "payments"
+		}
+	}
+	if !whole {
+		return 0, errors.New("the stack is several processes, and the API counts only its own")
+	}
+	return total, nil
+}
