@@ -17,12 +17,12 @@ import (
 // The figures of a round. An order's answer is the 202; an empty workflow's is that of StartWorkflow.
 const (
 	perSecond     = "rate"
-	answerP50     = "to the answer, all clients at once, p50"
-	answerP99     = "to the answer, all clients at once, p99"
-	calmAnswerP50 = "to the answer, each client awaits the end, p50"
-	calmAnswerP99 = "to the answer, each client awaits the end, p99"
-	endP50        = "to the end, each client awaits it, p50"
-	endP99        = "to the end, each client awaits it, p99"
+	answerP50     = "to the answer, clients back to back, p50"
+	answerP99     = "to the answer, clients back to back, p99"
+	calmAnswerP50 = "to the answer, clients await ends, p50"
+	calmAnswerP99 = "to the answer, clients await ends, p99"
+	endP50        = "to the end, clients await it, p50"
+	endP99        = "to the end, clients await it, p99"
 	historyEvents = "history events"
 	workflowTasks = "workflow tasks"
 	sqlStatements = "SQL statements"

@@ -85,6 +85,9 @@ func (b *bench) runPrivate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if cfg.DatabaseURL != "" || cfg.RabbitMQURL != "" || namespace != "" {
+		b.say("On the servers outside, everything of this run is called " + b.name + " and is removed when it ends.")
+	}
 	defer func() { err = errors.Join(err, b.remove(context.WithoutCancel(ctx), cfg, namespace)) }()
 
 	ctx, stop := context.WithCancelCause(ctx)

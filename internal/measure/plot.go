@@ -15,13 +15,14 @@ const (
 	plotRight  = 120.0 // kept free for the value behind the longest bar
 	barHeight  = 22.0
 	panelExtra = 44.0 // a panel's title and the room below it
-	plotHead   = 48.0
+	plotHead   = 60.0
 )
 
 var drawing = template.Must(template.New("").Funcs(template.FuncMap{"text": html.EscapeString, "short": short, "px": px}).Parse(
 	`<svg xmlns="http://www.w3.org/2000/svg" width="{{.Width}}" height="{{.Height}}" viewBox="0 0 {{.Width}} {{.Height}}" font-family="sans-serif" font-size="13">
 <rect width="100%" height="100%" fill="white"/>
 <text x="16" y="28" font-size="18">{{text .Title}}</text>
+<text x="16" y="48" fill="#555">blue: ours; grey: the library alone; the line goes from the lowest to the highest round</text>
 {{- range .Panels}}
 <text x="16" y="{{px .Y}}" font-weight="bold">{{text .Title}}</text>
 {{- range .Bars}}

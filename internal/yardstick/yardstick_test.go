@@ -1,0 +1,96 @@
+package yardstick_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+
+	"example.com/orderly/internal/testenv"
+	"example.com/orderly/internal/yardstick"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// A count is of those started after Expect, however they are started.
+func TestEmptyWorkflow(t *testing.T) {
+	t.Parallel()
+	c, err := client.Dial(client.Options{HostPort: testenv.Temporal(t, nil)})
+	require.NoError(t, err)
+	defer c.Close()
+	e := yardstick.NewEmpty(c, "empty")
+	w := worker.New(c, "empty", worker.Options{})
+	e.Register(w)
+	require.NoError(t, w.Start())
+	defer w.Stop()
+	for round, eager := range []bool{false, true, false} {
+		const n = 20
+		e.Expect(n)
+		for i := range n {
+			_, err := e.Start(t.Context(), fmt.Sprintf("empty-%d-%d-%s", round, i, rand.Text()), eager)
+			require.NoError(t, err)
+		}
+		require.NoError(t, e.Await(t.Context()))
+	}
+
+	e.Expect(2)
+	run, err := e.Start(t.Context(), "empty-alone-"+rand.Text(), true)
+	require.NoError(t, err)
+	require.NoError(t, run.Get(t.Context(), nil))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorContains(t, e.Await(ctx), "1 of 2 empty workflows have ended")
+}
+
+func TestBroker(t *testing.T) {
+	t.Parallel()
+	url := os.Getenv("RABBITMQ_URL")
+	if url == "" {
+		testenv.Missing(t, "RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
+	}
+	b, err := yardstick.OpenBroker(url, "orderly_test_yardstick_"+rand.Text())
+	require.NoError(t, err)
+	require.Regexp(t, `^RabbitMQ \d+\.`, b.Version())
+	for _, count := range []int{1, 1234, 100} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		took, err := b.Carry(ctx, count, []byte(`{"id":"x"}`))
+		cancel()
+		require.NoError(t, err)
+		require.Positive(t, took)
+	}
+	require.NoError(t, b.Close())
+}
+
+func TestBrokerThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	_, err := yardstick.OpenBroker("amqp://guest:secret@127.0.0.1:1/", "q")
+	require.ErrorContains(t, err, "RABBITMQ_URL")
+	require.NotContains(t, err.Error(), "secret")
+}
+
+func TestHandler(t *testing.T) {
+	t.Parallel()
+	server := miniredis.RunT(t)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer func() { _ = rdb.Close() }()
+	handler := yardstick.NewHandler(rdb, "key")
+	get := func() *httptest.ResponseRecorder {
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))
+		return recorder
+	}
+	require.Equal(t, http.StatusServiceUnavailable, get().Code)
+	require.NoError(t, rdb.Set(t.Context(), "key", `{"a":1}`, 0).Err())
+	require.Equal(t, http.StatusOK, get().Code)
+	require.Equal(t, `{"a":1}`, get().Body.String())
+}
