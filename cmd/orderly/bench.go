@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -46,6 +47,8 @@ func benchCommand() *cobra.Command {
 			if b.asJSON {
 				b.progress = cmd.ErrOrStderr()
 			}
+			b.warned = newWarnings(b.progress)
+			b.log = slog.New(b.warned)
 			if api != "" {
 				return b.runOutside(cmd.Context(), api, provider)
 			}
@@ -57,7 +60,7 @@ func benchCommand() *cobra.Command {
 	flags.StringVar(&provider, "sandbox-url", "http://127.0.0.1:8090", "the sandbox payment provider of that stack")
 	flags.IntVar(&b.rounds, "rounds", 5, "how many rounds")
 	flags.IntVar(&b.orders, "orders", 200, "orders, and empty workflows, per round for the rate; half as many for each latency")
-	flags.IntVar(&b.inFlight, "in-flight", 64, "clients that place orders at once, for the rate")
+	flags.IntVar(&b.inFlight, "in-flight", 32, "clients that place orders at once, for the rate")
 	flags.IntVar(&b.concurrency, "concurrency", 8, "clients at once, for the latencies and for reads")
 	flags.IntVar(&b.events, "events", 2000, "events per round")
 	flags.IntVar(&b.reads, "reads", 4000, "reads per round")
@@ -81,7 +84,9 @@ type bench struct {
 	empty    *yardstick.Empty
 	shops    []*shop // customers; the first one places the orders
 	skus     []string
-	placed   atomic.Int64
+	placed   atomic.Int64 // how many orders, workflows and subjects there are: each has a number
+	log      *slog.Logger
+	warned   warnings
 	report   measure.Report
 }
 
@@ -123,6 +128,7 @@ func (b *bench) alternate(
 	if _, err := measure.Alternate(ctx, 1, warm, func(int, string, measure.Figures) {}); err != nil {
 		return nil, fmt.Errorf("%s, warming up: %w", part, err)
 	}
+	b.warned.take()
 	results, err := measure.Alternate(ctx, b.rounds, contestants(n), func(round int, contestant string, figures measure.Figures) {
 		b.say(fmt.Sprintf("%s, round %d of %d, %s: %.1f per second", part, round, b.rounds, contestant, figures[perSecond]))
 	})
@@ -130,6 +136,10 @@ func (b *bench) alternate(
 		return nil, fmt.Errorf("%s, %w", part, err)
 	}
 	b.report.Add(part, results, warm, kinds)
+	if told := b.warned.take(); told != "" {
+		b.note("%s: the stack warned of %s. It was overloaded, and the figures contain the waiting for another try: see what else runs on this "+
+			"machine, or have fewer clients (--in-flight, --concurrency)", part, told)
+	}
 	return results, nil
 }
 

@@ -141,7 +141,7 @@ func (b *bench) place(ctx context.Context, clients, n int, then func(ctx context
 			[]shopLine{{b.skus[int(serial)%len(b.skus)], 1}}, "pm_card_visa")
 		p.answered[i] = time.Since(p.began[i])
 		if err != nil {
-			return fmt.Errorf("place an order: %w", err)
+			return fmt.Errorf("place an order (too many at once? --in-flight, --concurrency): %w", err)
 		}
 		p.ids[i] = order.ID
 		if then != nil {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -65,10 +64,6 @@ func (b *bench) privateConfig(dir string) (config, error) {
 	return cfg, os.WriteFile(cfg.Products, body, 0o600)
 }
 
-func (b *bench) log() *slog.Logger {
-	return slog.New(slog.NewTextHandler(b.progress, &slog.HandlerOptions{Level: slog.LevelError}))
-}
-
 // runPrivate measures a stack of its own, of which nothing is left.
 func (b *bench) runPrivate(ctx context.Context) (err error) {
 	b.name = benchName()
@@ -92,7 +87,7 @@ func (b *bench) runPrivate(ctx context.Context) (err error) {
 
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	s, err := openStack(ctx, cfg, roles, true, b.log(), b.say)
+	s, err := openStack(ctx, cfg, roles, true, b.log, b.say)
 	if err != nil {
 		return err
 	}
@@ -145,7 +140,7 @@ func (b *bench) withTemporal(ctx context.Context, do func(c client.Client, optio
 	if err != nil {
 		return err
 	}
-	options.Logger = temporalLogger(b.log())
+	options.Logger = temporalLogger(b.log)
 	c, err := dialTemporal(ctx, options, b.say)
 	if err != nil {
 		return err
@@ -174,7 +169,7 @@ func (b *bench) remove(ctx context.Context, cfg config, namespace string) error 
 		for _, listener := range builtIn() {
 			listeners = append(listeners, listener)
 		}
-		errs = append(errs, rabbit.Remove(ctx, rabbit.Config{URL: cfg.RabbitMQURL, Prefix: b.name, Log: b.log()}, listeners...))
+		errs = append(errs, rabbit.Remove(ctx, rabbit.Config{URL: cfg.RabbitMQURL, Prefix: b.name, Log: b.log}, listeners...))
 	}
 	if namespace != "" {
 		errs = append(errs, b.withTemporal(ctx, func(c client.Client, _ client.Options) error {

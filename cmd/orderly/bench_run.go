@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -96,10 +97,13 @@ func (b *bench) measureOrders(ctx context.Context) error {
 		if p.inline {
 			rate = measure.Bound{AtLeast: 0.8}
 		}
-		// Our sagas start eagerly, too; but it is a plain start that everybody knows.
+		// Our sagas start eagerly, too; but a plain start is what everybody knows.
 		for _, bare := range []string{plainStart, eagerStart} {
 			b.report.Hold(measure.Ratio("rate of "+p.name+", over "+bare, of[perSecond], results[bare][perSecond], rate))
-			b.report.Hold(measure.Ratio("202 p50 of "+p.name+", over StartWorkflow of "+bare, of[answerP50], results[bare][answerP50], measure.Bound{AtMost: 1.5}))
+		}
+		for _, figure := range []string{answerP50, calmAnswerP50} {
+			b.report.Hold(measure.Ratio("202 of "+p.name+", over StartWorkflow, "+strings.TrimPrefix(figure, "to the answer, "),
+				of[figure], results[plainStart][figure], measure.Bound{AtMost: 1.5}))
 		}
 		if p.inline {
 			b.report.Hold(measure.Judge("workflow tasks of "+p.name, of[workflowTasks], measure.Bound{AtMost: 1}))
