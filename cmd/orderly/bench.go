@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -103,7 +103,15 @@ func (b *bench) check() error {
 			return fmt.Errorf("--only: there is no part %q: there are %s", part, strings.Join(benchParts, ", "))
 		}
 	}
-	return nil
+	if b.plot == "" {
+		return nil
+	}
+	// Known before, not after minutes.
+	file, err := os.OpenFile(b.plot, os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("--plot: the file can't be written: %w", err)
+	}
+	return file.Close()
 }
 
 func (b *bench) measures(part string) bool { return slices.Contains(b.only, part) }
@@ -145,19 +153,21 @@ func (b *bench) alternate(
 
 // finish prints the report and draws it.
 func (b *bench) finish() error {
-	if b.plot != "" {
-		file, err := os.Create(b.plot)
-		if err != nil {
-			return fmt.Errorf("--plot: %w", err)
-		}
-		err = b.report.Plot(file, "orderly bench, medians of "+fmt.Sprint(b.rounds)+" rounds", isOurs)
-		if err := errors.Join(err, file.Close()); err != nil {
-			return fmt.Errorf("--plot: draw %s: %w", b.plot, err)
-		}
-		b.say("\nDrawn into " + b.plot)
-	}
+	write := b.report.Table
 	if b.asJSON {
-		return json.NewEncoder(b.out).Encode(b.report)
+		write = func(to io.Writer) error { return json.NewEncoder(to).Encode(b.report) }
 	}
-	return b.report.Table(b.out)
+	if err := write(b.out); err != nil || b.plot == "" {
+		return err
+	}
+	var drawn bytes.Buffer
+	err := b.report.Plot(&drawn, fmt.Sprintf("orderly bench, medians of %d rounds", b.rounds), isOurs)
+	if err == nil {
+		err = os.WriteFile(b.plot, drawn.Bytes(), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("--plot: draw the figures: %w", err)
+	}
+	b.say("\nDrawn into " + b.plot)
+	return nil
 }

@@ -63,7 +63,8 @@ func (b *bench) start(ctx context.Context, clients, n int, eager, await bool) (p
 func (b *bench) openEmpty(c client.Client) (stop func(), err error) {
 	b.empty = yardstick.NewEmpty(c, b.name)
 	failed := func(err error) { b.say("The worker of the empty workflow has stopped: " + err.Error()) }
-	w := workers.NewWorker(c, b.name, workers.NewSteps(prometheus.NewRegistry()), b.log, failed, func(r worker.Registry) { b.empty.Register(r) })
+	steps := workers.NewSteps(prometheus.NewRegistry())
+	w := workers.NewWorker(c, b.name, steps, b.log, failed, func(r worker.Registry) { b.empty.Register(r) })
 	if err := w.Start(); err != nil {
 		return nil, errors.Join(errors.New("start the worker of the empty workflow"), err)
 	}

@@ -52,9 +52,10 @@ func (b *bench) describe(ctx context.Context, s *stack, broker *yardstick.Broker
 }
 
 func (b *bench) describeMachine() {
-	b.fact("machine", fmt.Sprintf("%s/%s, %d CPUs, GOMAXPROCS %d, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.GOMAXPROCS(0), runtime.Version()))
-	b.fact("load", fmt.Sprintf("%d rounds of %d orders and as many empty workflows, %d clients at once for rates, %d for latencies; clients, workers "+
-		"and everything embedded share this machine", b.rounds, b.orders, b.inFlight, b.concurrency))
+	b.fact("machine", fmt.Sprintf("%s/%s, %d CPUs, GOMAXPROCS %d, %s",
+		runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.GOMAXPROCS(0), runtime.Version()))
+	b.fact("load", fmt.Sprintf("%d rounds of %d orders and as many empty workflows; %d clients for rates, %d for latencies; clients, "+
+		"workers and everything embedded share this machine", b.rounds, b.orders, b.inFlight, b.concurrency))
 }
 
 // describeTemporal tells what the server says of itself and of those that poll it.
@@ -76,8 +77,10 @@ func (b *bench) describeTemporal(ctx context.Context, namespace string) error {
 	if err != nil {
 		return fmt.Errorf("ask Temporal who polls a task queue: %w", err)
 	}
-	b.fact("task queues", fmt.Sprintf("partitions of each: %d, polled by processes: %d", len(partitions.GetWorkflowTaskQueuePartitions()), len(described.GetPollers())))
-	b.fact("pollers of a worker", fmt.Sprintf("%d for workflow tasks, %d for activities; the same for orders and for the empty workflow", workers.Pollers, workers.Pollers))
+	b.fact("task queues", fmt.Sprintf("partitions of each: %d, polled by processes: %d",
+		len(partitions.GetWorkflowTaskQueuePartitions()), len(described.GetPollers())))
+	b.fact("pollers of a worker", fmt.Sprintf("%d for workflow tasks, %d for activities; the same for orders and for the empty workflow",
+		workers.Pollers, workers.Pollers))
 	return nil
 }
 

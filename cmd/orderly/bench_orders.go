@@ -26,6 +26,7 @@ const (
 	historyEvents = "history events"
 	workflowTasks = "workflow tasks"
 	sqlStatements = "SQL statements"
+	transactions  = "SQL transactions"
 )
 
 const (
@@ -39,6 +40,7 @@ var orderKinds = []measure.Kind{
 	{Name: calmAnswerP50, Unit: "ms"}, {Name: calmAnswerP99, Unit: "ms"},
 	{Name: endP50, Unit: "ms"}, {Name: endP99, Unit: "ms"},
 	{Name: historyEvents, Unit: "per order"}, {Name: workflowTasks, Unit: "per order"}, {Name: sqlStatements, Unit: "per order"},
+	{Name: transactions, Unit: "per order"},
 }
 
 // historiesRead is of how many orders a round reads the history.
@@ -67,7 +69,7 @@ func (b *bench) orderContestants(n int) []measure.Contestant {
 // runOrders is a round of orders: as many as can be at once, for the rate; then a few clients, for the time to the answer; then a few
 // that each wait for the end of their order before they place the next.
 func (b *bench) runOrders(ctx context.Context, n int) (measure.Figures, error) {
-	before, countable := b.target.statements(ctx)
+	before, countable := b.target.asked(ctx)
 	began := time.Now()
 	rush, err := b.place(ctx, b.inFlight, n, nil)
 	if err != nil {
@@ -77,8 +79,9 @@ func (b *bench) runOrders(ctx context.Context, n int) (measure.Figures, error) {
 		return nil, err
 	}
 	figures := measure.Figures{perSecond: measure.PerSecond(n, time.Since(began))}
-	if after, ok := b.target.statements(ctx); ok && countable {
-		figures[sqlStatements] = (after - before) / float64(n)
+	if after, ok := b.target.asked(ctx); ok && countable {
+		figures[sqlStatements] = float64(after.statements-before.statements) / float64(n)
+		figures[transactions] = float64(after.transactions-before.transactions) / float64(n)
 	}
 
 	few := (n + 1) / 2
@@ -113,7 +116,8 @@ func addLatencies(figures measure.Figures, busy, calm, toEnd []time.Duration) {
 		durations []time.Duration
 		percent   float64
 	}{
-		answerP50: {busy, 50}, answerP99: {busy, 99}, calmAnswerP50: {calm, 50}, calmAnswerP99: {calm, 99}, endP50: {toEnd, 50}, endP99: {toEnd, 99},
+		answerP50: {busy, 50}, answerP99: {busy, 99}, calmAnswerP50: {calm, 50}, calmAnswerP99: {calm, 99},
+		endP50: {toEnd, 50}, endP99: {toEnd, 99},
 	} {
 		figures[name] = measure.Milliseconds(measure.Percentile(of.durations, of.percent))
 	}
@@ -179,7 +183,8 @@ func (b *bench) readHistories(ctx context.Context, orderIDs []string, figures me
 	}
 	var events, tasks measure.Series
 	for _, id := range orderIDs {
-		history := b.temporal.GetWorkflowHistory(ctx, workflows.OrderWorkflowID(id), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		history := b.temporal.GetWorkflowHistory(
+			ctx, workflows.OrderWorkflowID(id), "", false, enums.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 		var all, completed float64
 		for history.HasNext() {
 			event, err := history.Next()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
 
 	"example.com/orderly/internal/measure"
 )
@@ -52,15 +53,11 @@ func (b *bench) runOn(ctx context.Context, s *stack) (err error) {
 		if err != nil {
 			return err
 		}
-		b.report.Hold(measure.Ratio("events applied over a bare queue", results[outboxToApplied][perSecond], results[bareQueue][perSecond], measure.Bound{}))
+		b.report.Hold(measure.Ratio("rate of events applied, over a bare queue",
+			results[outboxToApplied][perSecond], results[bareQueue][perSecond], measure.Bound{}))
 	}
 	if b.measures("reads") {
-		bare, closed, err := b.openBareHandler(ctx, s.redis.Options())
-		if err != nil {
-			return err
-		}
-		defer func() { _ = closed() }()
-		if err := b.measureReads(ctx, bare); err != nil {
+		if err := b.measureReads(ctx, s.redis.Options()); err != nil {
 			return err
 		}
 	}
@@ -113,11 +110,22 @@ func (b *bench) measureOrders(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) measureReads(ctx context.Context, bare string) error {
+// measureReads measures cached reads beside a bare handler, where there is a Redis server for that.
+func (b *bench) measureReads(ctx context.Context, of *redis.Options) (err error) {
+	bare := ""
+	if of != nil {
+		opened, closed, refused := b.openBareHandler(ctx, of)
+		if refused != nil {
+			return refused
+		}
+		defer func() { err = errors.Join(err, closed()) }()
+		bare = opened
+	}
 	results, err := b.alternate(ctx, "reads", b.reads, b.readContestants(bare), readKinds)
 	if err != nil {
 		return err
 	}
-	b.report.Hold(measure.Ratio("rate of cached reads over a bare handler", results[cachedRead][perSecond], results[bareHandler][perSecond], measure.Bound{}))
+	b.report.Hold(measure.Ratio("rate of cached reads, over a bare handler",
+		results[cachedRead][perSecond], results[bareHandler][perSecond], measure.Bound{}))
 	return nil
 }

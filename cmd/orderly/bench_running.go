@@ -17,8 +17,8 @@ type runningTarget struct {
 	bench *bench
 	seen  map[string]shopOrder
 	looks atomic.Int64
-	// perLook is how many SQL statements the stack runs to show an order.
-	perLook float64
+	// perLook is how many SQL statements the stack runs to show an order. It begins no transaction for that.
+	perLook int64
 }
 
 func (t *runningTarget) placements() []placement { return []placement{{"orders", false}} }
@@ -50,8 +50,8 @@ func (t *runningTarget) settle(ctx context.Context, orderIDs []string) error {
 }
 
 func (t *runningTarget) until(ctx context.Context, orderID string, enough func(o shopOrder) bool) (shopOrder, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience, fmt.Errorf("order %s has not come to its end, with all events and its mail, within %s",
-		orderID, benchPatience))
+	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience,
+		fmt.Errorf("order %s has not come to its end, with all events and its mail, within %s", orderID, benchPatience))
 	defer cancel()
 	tick := time.NewTicker(benchLook)
 	defer tick.Stop()
@@ -84,9 +84,10 @@ func (t *runningTarget) ended(_ context.Context, orderIDs []string) ([]time.Time
 	return at, nil
 }
 
-func (t *runningTarget) statements(ctx context.Context) (float64, bool) {
-	count, err := t.counted(ctx)
-	return count - t.perLook*float64(t.looks.Load()), err == nil
+func (t *runningTarget) asked(ctx context.Context) (asked, bool) {
+	total, err := t.counted(ctx)
+	total.statements -= t.perLook * t.looks.Load()
+	return total, err == nil
 }
 
 // calibrate finds out what looking at an order costs, and whether the API's process counts the statements of the whole stack.
@@ -110,35 +111,39 @@ func (t *runningTarget) calibrate(ctx context.Context) error {
 		}
 	}
 	after, err := t.counted(ctx)
-	t.perLook = (after - before) / looks
+	t.perLook = (after.statements - before.statements) / looks
 	return err
 }
 
-// counted are the SQL statements of the stack so far, from its /metrics.
-func (t *runningTarget) counted(ctx context.Context) (float64, error) {
+// counted is what the databases of the stack were asked for so far, from its /metrics.
+func (t *runningTarget) counted(ctx context.Context) (total asked, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.bench.shops[0].api+"/metrics", nil)
 	if err != nil {
-		return 0, err
+		return asked{}, err
 	}
 	response, err := t.bench.shops[0].client.Do(request)
 	if err != nil {
-		return 0, err
+		return asked{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(response.Body)
 	if err != nil {
-		return 0, fmt.Errorf("/metrics of the API can't be read: %w", err)
+		return asked{}, fmt.Errorf("/metrics of the API can't be read: %w", err)
 	}
-	total, whole := 0.0, false
-	for _, metric := range families["orderly_database_statements_total"].GetMetric() {
-		total += metric.GetCounter().GetValue()
-		for _, label := range metric.GetLabel() {
-			whole = whole || label.GetValue() == "payments"
+	whole := false
+	for name, sum := range map[string]*int64{
+		"orderly_database_statements_total": &total.statements, "orderly_database_transactions_total": &total.transactions,
+	} {
+		for _, metric := range families[name].GetMetric() {
+			*sum += int64(metric.GetCounter().GetValue())
+			for _, label := range metric.GetLabel() {
+				whole = whole || label.GetValue() == "payments"
+			}
 		}
 	}
 	if !whole {
-		return 0, errors.New("the stack is several processes, and the API counts only its own")
+		return asked{}, errors.New("the stack is several processes, and the API counts only its own")
 	}
 	return total, nil
 }

@@ -32,8 +32,8 @@ type target interface {
 	settle(ctx context.Context, orderIDs []string) error
 	// ended is when each of the orders completed; an error if one came to another end.
 	ended(ctx context.Context, orderIDs []string) ([]time.Time, error)
-	// statements are the SQL statements so far, without those of looking; ok is false where that can't be known.
-	statements(ctx context.Context) (count float64, ok bool)
+	// asked is what the databases were asked for so far, not counting what it took to look; ok is false where that can't be known.
+	asked(ctx context.Context) (total asked, ok bool)
 }
 
 // privateTarget is a stack in this process.
@@ -151,10 +151,12 @@ func (t *privateTarget) ended(ctx context.Context, orderIDs []string) ([]time.Ti
 	return at, nil
 }
 
-func (t *privateTarget) statements(context.Context) (float64, bool) {
-	count := -t.looked.Load()
+func (t *privateTarget) asked(context.Context) (total asked, ok bool) {
+	total.statements = -t.looked.Load()
 	for service := range t.stack.databases {
-		count += t.stack.statements(service)
+		of := t.stack.asked(service)
+		total.statements += of.statements
+		total.transactions += of.transactions
 	}
-	return float64(count), true
+	return total, true
 }

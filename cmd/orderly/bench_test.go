@@ -93,7 +93,7 @@ func figure(report measure.Report, contestant, name string) float64 {
 var (
 	emptyOnes   = []string{plainStart, eagerStart}
 	privateOnes = []string{"orders, regular steps", "orders, inline steps"}
-	onlyTimes   = orderKinds[:len(orderKinds)-3]
+	onlyTimes   = orderKinds[:len(orderKinds)-4]
 	allBudgets  = map[string]int{"at least 0.25": 2, "at least 0.8": 2, "at most 1.5": 4, "at most 1": 1, "at most 16": 1}
 )
 
@@ -165,7 +165,7 @@ func TestBenchOfARunningStack(t *testing.T) {
 	w.start()
 	outside := []string{"--url", "http://" + w.api, "--sandbox-url", "http://" + w.book}
 	report, _ := w.bench(append(outside, "--only", "orders,reads")...)
-	seen := append(onlyTimes[:len(onlyTimes):len(onlyTimes)], measure.Kind{Name: sqlStatements})
+	seen := append(onlyTimes[:len(onlyTimes):len(onlyTimes)], measure.Kind{Name: sqlStatements}, measure.Kind{Name: transactions})
 	requireFigures(t, report, "orders", []string{"orders"}, seen)
 	requireFigures(t, report, "reads", []string{cachedRead}, readKinds)
 	require.Empty(t, report.Verdicts, "there is nothing to compare with")
@@ -189,6 +189,7 @@ func TestBenchSaysWhatIsWrong(t *testing.T) {
 	}{
 		"no rounds":       {[]string{"--rounds", "0"}, "--rounds"},
 		"an unknown part": {[]string{"--only", "orders,mails"}, `"mails"`},
+		"no such folder":  {[]string{"--plot", "/does/not/exist.svg"}, "--plot"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -45,9 +45,11 @@ func (s *stack) database(ctx context.Context, service string) (*database.DB, err
 		help string
 		of   func() int64
 	}{
-		"orderly_database_statements_total":   {"SQL statements this process has run.", func() int64 { return s.statements(service) }},
-		"orderly_database_transactions_total": {"Transactions this process has begun, single statements among them.", db.Transactions},
-		"orderly_database_retries_total":      {"Transactions run again after a deadlock or a serialization failure.", db.Retries},
+		"orderly_database_statements_total": {"SQL statements this process has run.", func() int64 { return s.asked(service).statements }},
+		"orderly_database_transactions_total": {
+			"Transactions this process has begun, single statements among them.", func() int64 { return s.asked(service).transactions },
+		},
+		"orderly_database_retries_total": {"Transactions run again after a deadlock or a serialization failure.", db.Retries},
 	} {
 		s.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: name, Help: count.help, ConstLabels: prometheus.Labels{"database": service},
@@ -56,13 +58,18 @@ func (s *stack) database(ctx context.Context, service string) (*database.DB, err
 	return db, nil
 }
 
-// statements are the SQL statements this process has run on a service's database, those of its inbox included.
-func (s *stack) statements(service string) int64 {
-	count := s.databases[service].Statements()
+// asked is what databases were asked for.
+type asked struct{ statements, transactions int64 }
+
+// asked is what this process has asked of a service's database, for its inbox, too.
+func (s *stack) asked(service string) asked {
+	db := s.databases[service]
+	total := asked{db.Statements(), db.Transactions()}
 	if inbox := s.inboxOf[service]; inbox != nil {
-		count += inbox.Statements()
+		total.statements += inbox.Statements()
+		total.transactions += inbox.Transactions()
 	}
-	return count
+	return total
 }
 
 // owns marks the databases without which this process is of no use. All others it only reads, and can do without for a while.

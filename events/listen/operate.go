@@ -169,6 +169,9 @@ func (in *Inbox) Stats(ctx context.Context) ([]Stat, error) {
 // Statements is how many SQL statements the inbox has run since it was opened, without those that Apply ran.
 func (in *Inbox) Statements() int64 { return in.db.Statements() }
 
+// Transactions is how many transactions the inbox has begun since it was opened.
+func (in *Inbox) Transactions() int64 { return in.db.Transactions() }
+
 // Prune deletes up to limit events that were done before the given time and returns how many it deleted. A pruned event that is
 // delivered again is applied again, so the window must be longer than any redelivery.
 func (in *Inbox) Prune(ctx context.Context, before time.Time, limit int) (int64, error) {

@@ -219,3 +219,17 @@ func TestGetSaysThatThereIsNoRow(t *testing.T) {
 	var id string
 	require.ErrorIs(t, db.Get(t.Context(), &id, `SELECT id FROM notes`), sql.ErrNoRows)
 }
+
+func TestDescribeSaysWhichServerAndHowDurable(t *testing.T) {
+	t.Parallel()
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		db := open("orders")
+		text, err := db.Describe(t.Context())
+		require.NoError(t, err)
+		if db.Engine() == database.PostgreSQL {
+			require.Regexp(t, `^PostgreSQL \d+\..*, fsync (on|off), synchronous_commit \w+$`, text)
+		} else {
+			require.Regexp(t, `^SQLite 3\..*, journal_mode wal, synchronous 2$`, text)
+		}
+	})
+}
