@@ -30,8 +30,10 @@ const (
 )
 
 const (
-	plainStart = "empty workflow"
-	eagerStart = "empty workflow, eager start"
+	plainStart      = "empty workflow"
+	eagerStart      = "empty workflow, eager start"
+	emptyActivities = "five empty activities, eager start"
+	emptyLocalOnes  = "five empty local activities, eager start"
 )
 
 var orderKinds = []measure.Kind{
@@ -47,15 +49,18 @@ var orderKinds = []measure.Kind{
 const historiesRead = 3
 
 func isOurs(contestant string) bool {
-	return contestant != plainStart && contestant != eagerStart && contestant != bareQueue && contestant != bareHandler
+	isEmpty := slices.ContainsFunc(emptyOnes, func(e empty) bool { return e.name == contestant })
+	return !isEmpty && contestant != bareQueue && contestant != bareHandler
 }
 
 func (b *bench) orderContestants(n int) []measure.Contestant {
 	var contestants []measure.Contestant
 	if b.empty != nil {
-		contestants = append(contestants,
-			measure.Contestant{Name: plainStart, Run: func(ctx context.Context) (measure.Figures, error) { return b.runEmpty(ctx, n, false) }},
-			measure.Contestant{Name: eagerStart, Run: func(ctx context.Context) (measure.Figures, error) { return b.runEmpty(ctx, n, true) }})
+		for _, e := range emptyOnes {
+			contestants = append(contestants, measure.Contestant{Name: e.name, Run: func(ctx context.Context) (measure.Figures, error) {
+				return b.runEmpty(ctx, n, e)
+			}})
+		}
 	}
 	for _, p := range b.target.placements() {
 		contestants = append(contestants, measure.Contestant{Name: p.name, Run: func(ctx context.Context) (measure.Figures, error) {

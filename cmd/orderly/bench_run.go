@@ -98,6 +98,8 @@ func (b *bench) measureOrders(ctx context.Context) error {
 		for _, bare := range []string{plainStart, eagerStart} {
 			b.report.Hold(measure.Ratio("rate of "+p.name+", over "+bare, of[perSecond], results[bare][perSecond], rate))
 		}
+		engine := map[bool]string{false: emptyActivities, true: emptyLocalOnes}[p.inline]
+		b.report.Hold(measure.Ratio("rate of "+p.name+", over "+engine, of[perSecond], results[engine][perSecond], measure.Bound{}))
 		for _, figure := range []string{answerP50, calmAnswerP50} {
 			b.report.Hold(measure.Ratio("202 of "+p.name+", over StartWorkflow, "+strings.TrimPrefix(figure, "to the answer, "),
 				of[figure], results[plainStart][figure], measure.Bound{AtMost: 1.5}))

@@ -91,7 +91,7 @@ func figure(report measure.Report, contestant, name string) float64 {
 }
 
 var (
-	emptyOnes   = []string{plainStart, eagerStart}
+	engineOnes  = []string{plainStart, eagerStart, emptyActivities, emptyLocalOnes}
 	privateOnes = []string{"orders, regular steps", "orders, inline steps"}
 	onlyTimes   = orderKinds[:len(orderKinds)-4]
 	allBudgets  = map[string]int{"at least 0.25": 2, "at least 0.8": 2, "at most 1.5": 4, "at most 1": 1, "at most 16": 1}
@@ -101,7 +101,7 @@ func TestBench(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	report, printed := w.bench()
-	requireFigures(t, report, "orders", emptyOnes, onlyTimes)
+	requireFigures(t, report, "orders", engineOnes, onlyTimes)
 	requireFigures(t, report, "orders", privateOnes, orderKinds)
 	requireFigures(t, report, "events", []string{outboxToApplied}, eventKinds)
 	requireFigures(t, report, "reads", []string{cachedRead, bareHandler}, readKinds)
@@ -175,7 +175,7 @@ func TestBenchOfARunningStack(t *testing.T) {
 
 	w.env = append(w.env, "TEMPORAL_ADDRESS="+w.temporal())
 	report, _ = w.bench(append(outside, "--only", "orders")...)
-	requireFigures(t, report, "orders", emptyOnes, onlyTimes)
+	requireFigures(t, report, "orders", engineOnes, onlyTimes)
 	requireFigures(t, report, "orders", []string{"orders"}, orderKinds)
 	require.Equal(t, 11.0, figure(report, "orders", historyEvents))
 	requireBudgets(t, report, map[string]int{"at least 0.25": 2, "at most 1.5": 2})

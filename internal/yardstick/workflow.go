@@ -6,23 +6,39 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"golang.org/x/sync/errgroup"
 )
 
-const emptyName = "Empty"
+const (
+	emptyName   = "Empty"
+	nothingName = "nothing"
+)
+
+// Steps is what the workflow asks for before it ends: as many steps as a saga has, of the same kind, none of which does anything.
+type Steps string
+
+const (
+	NoSteps      Steps = "none"
+	Activities   Steps = "activities"
+	LocalOnes    Steps = "local activities"
+	stepsAsked         = 5
+	stepPatience       = 10 * time.Second
+)
 
 // lastOnes is how many of those that returned last are asked for their end: about as many as a worker completes at once.
 const lastOnes = 16
 
-// Empty is a workflow that does nothing: the least that Temporal can be asked for. Register it with a worker of the same client
-// that polls Queue; only then can a start be eager.
+// Empty is a workflow that does nothing, or asks for steps that do nothing: the least that Temporal can be asked for. Register it with
+// workers of the same client; only then can a start be eager.
 type Empty struct {
 	client client.Client
-	queue  string
+	queue  string // of the workflow; activities have one of their own, like those of a saga
 
 	lock     sync.Mutex
 	returned []string
@@ -34,12 +50,40 @@ type Empty struct {
 // NewEmpty returns the empty workflow on a task queue of its own.
 func NewEmpty(c client.Client, queue string) *Empty { return &Empty{client: c, queue: queue} }
 
-// Register makes the workflow known to a worker.
-func (e *Empty) Register(r worker.WorkflowRegistry) {
-	r.RegisterWorkflowWithOptions(e.run, workflow.RegisterOptions{Name: emptyName})
+// Workers are the task queues of the workflow, each with what its worker must know.
+func (e *Empty) Workers() map[string]func(r worker.Registry) {
+	nothing := func(r worker.Registry) {
+		r.RegisterActivityWithOptions(func(context.Context) error { return nil }, activity.RegisterOptions{Name: nothingName})
+	}
+	return map[string]func(r worker.Registry){
+		e.queue: func(r worker.Registry) {
+			r.RegisterWorkflowWithOptions(e.run, workflow.RegisterOptions{Name: emptyName})
+			nothing(r)
+		},
+		e.stepsQueue(): nothing,
+	}
 }
 
-func (e *Empty) run(ctx workflow.Context) error {
+func (e *Empty) stepsQueue() string { return e.queue + "-steps" }
+
+func (e *Empty) run(ctx workflow.Context, steps Steps) error {
+	for range stepsAsked {
+		var err error
+		switch steps {
+		case Activities:
+			err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+				TaskQueue: e.stepsQueue(), StartToCloseTimeout: stepPatience,
+			}), nothingName).Get(ctx, nil)
+		case LocalOnes:
+			err = workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+				ScheduleToCloseTimeout: stepPatience,
+			}), nothingName).Get(ctx, nil)
+		case NoSteps:
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if !workflow.IsReplaying(ctx) {
 		e.count(workflow.GetInfo(ctx).WorkflowExecution.ID)
 	}
@@ -68,8 +112,8 @@ func (e *Empty) Expect(n int) {
 }
 
 // Start starts one; eagerly, its first task comes with the answer.
-func (e *Empty) Start(ctx context.Context, id string, eager bool) (client.WorkflowRun, error) {
-	run, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: e.queue, EnableEagerStart: eager}, emptyName)
+func (e *Empty) Start(ctx context.Context, id string, eager bool, steps Steps) (client.WorkflowRun, error) {
+	run, err := e.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: e.queue, EnableEagerStart: eager}, emptyName, steps)
 	if err != nil {
 		return nil, fmt.Errorf("start the empty workflow %s: %w", id, err)
 	}

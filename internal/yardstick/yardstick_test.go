@@ -29,22 +29,26 @@ func TestEmptyWorkflow(t *testing.T) {
 	require.NoError(t, err)
 	defer c.Close()
 	e := yardstick.NewEmpty(c, "empty")
-	w := worker.New(c, "empty", worker.Options{})
-	e.Register(w)
-	require.NoError(t, w.Start())
-	defer w.Stop()
+	for queue, register := range e.Workers() {
+		w := worker.New(c, queue, worker.Options{})
+		register(w)
+		require.NoError(t, w.Start())
+		defer w.Stop()
+	}
 	for round, eager := range []bool{false, true, false} {
-		const n = 20
-		e.Expect(n)
-		for i := range n {
-			_, err := e.Start(t.Context(), fmt.Sprintf("empty-%d-%d-%s", round, i, rand.Text()), eager)
-			require.NoError(t, err)
+		for _, steps := range []yardstick.Steps{yardstick.NoSteps, yardstick.Activities, yardstick.LocalOnes} {
+			const n = 20
+			e.Expect(n)
+			for i := range n {
+				_, err := e.Start(t.Context(), fmt.Sprintf("empty-%d-%d-%s", round, i, rand.Text()), eager, steps)
+				require.NoError(t, err)
+			}
+			require.NoError(t, e.Await(t.Context()))
 		}
-		require.NoError(t, e.Await(t.Context()))
 	}
 
 	e.Expect(2)
-	run, err := e.Start(t.Context(), "empty-alone-"+rand.Text(), true)
+	run, err := e.Start(t.Context(), "empty-alone-"+rand.Text(), true, yardstick.NoSteps)
 	require.NoError(t, err)
 	require.NoError(t, run.Get(t.Context(), nil))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
