@@ -85,6 +85,7 @@ func (b *bench) runPrivate(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.remove(context.WithoutCancel(ctx), cfg, namespace)) }()
 
+	told := ctx
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	s, err := openStack(ctx, cfg, roles, true, b.log, b.say)
@@ -101,6 +102,9 @@ func (b *bench) runPrivate(ctx context.Context) (err error) {
 	select {
 	case <-s.ready:
 		err = b.runOn(ctx, s)
+		if told.Err() != nil {
+			err = errors.New("interrupted") // what failed did so because everything is stopping
+		}
 		stop(nil)
 		return errors.Join(err, <-ended)
 	case err := <-ended:
