@@ -102,6 +102,7 @@ func settings(t *testing.T) map[string]bool {
 		read[databaseVariable(service)] = true
 	}
 	require.NoError(t, (&envconfig.ClientConfigProfile{}).ApplyEnvVars(read))
+	read["NO_PROXY"] = true // by net/http and gRPC
 	return read
 }
 
@@ -141,6 +142,28 @@ func TestContainersAreGivenWhatTheyRead(t *testing.T) {
 		}
 	}
 	require.Len(t, serving, len(roles), "of the roles only %v run", serving)
+}
+
+// A Docker client that is behind a proxy tells every container about it.
+func TestContainersAskEachOtherPastAnyProxy(t *testing.T) {
+	t.Parallel()
+	c := readComposition(t)
+	asked := regexp.MustCompile(`^(?:http://)?([a-z-]+):\d+$`)
+	for name, service := range c.Services {
+		if check := service.HealthCheck; check != nil && check.Test[1] == "wget" {
+			require.Equal(t, []string{"-Y", "off"}, []string(check.Test[2:4]), name)
+		}
+		for variable, value := range service.Environment {
+			to := asked.FindStringSubmatch(*value)
+			if to == nil {
+				continue
+			}
+			require.Contains(t, c.Services, to[1], "%s: %s", name, variable)
+			direct := service.Environment["NO_PROXY"]
+			require.NotNil(t, direct, "%s asks a proxy for %s", name, *value)
+			require.Contains(t, strings.Split(*direct, ","), to[1], name)
+		}
+	}
 }
 
 func TestContainersStartInTheOrderOfTheirHealth(t *testing.T) {
