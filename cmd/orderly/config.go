@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -137,11 +136,14 @@ func (c config) check() error {
 	return nil
 }
 
-// embedsDatabase reports that one of the services has no database but a file.
-func (c config) embedsDatabase(services []string) bool {
-	return slices.ContainsFunc(services, func(service string) bool {
-		return c.DatabaseURL == "" && (c.OwnDatabases[service] == "" || strings.HasPrefix(c.OwnDatabases[service], "sqlite:"))
-	})
+// embeddedDatabase is the variable that would replace the file that one of the services has for a database; empty when none has one.
+func (c config) embeddedDatabase(services []string) (setting string) {
+	for _, service := range services {
+		if own := c.OwnDatabases[service]; strings.HasPrefix(own, "sqlite:") || own == "" && c.DatabaseURL == "" {
+			return c.databaseSetting(service)
+		}
+	}
+	return ""
 }
 
 // embedsProvider reports that no payment provider is named.

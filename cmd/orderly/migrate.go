@@ -25,7 +25,11 @@ func migrateCommand() *cobra.Command {
 				return err
 			}
 			err = migrate(cmd.Context(), cfg, cmd.OutOrStdout())
-			return unlessStopped(cmd.Context(), err)
+			if err != nil && cmd.Context().Err() != nil {
+				// Not a success: whoever waits for it starts the processes next.
+				return errors.New("interrupted before everything was up to date: run orderly migrate again")
+			}
+			return err
 		},
 	}
 }

@@ -95,8 +95,8 @@ func (c config) servable(of []role) error {
 				strings.Join(roleNames(of), " "))
 		}
 		for _, r := range of {
-			if c.embedsDatabase(r.databases) {
-				return missing("DATABASE_URL", "processes of different roles share their databases, such as postgres://user@host:5432/orderly")
+			if setting := c.embeddedDatabase(r.databases); setting != "" {
+				return missing(setting, "processes of different roles share their databases, such as postgres://user@host:5432/orderly")
 			}
 		}
 		if c.RabbitMQURL == "" {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -55,6 +56,7 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 		{"payments", without("STRIPE"), "STRIPE_API_KEY or STRIPE_API_URL"},
 		{"all", nil, "STRIPE_API_KEY or STRIPE_API_URL"},
 		{"api", append(without("DATABASE_URL"), "ORDERS_DATABASE_URL=postgres://h/db"), "DATABASE_URL"},
+		{"orders", append(shared, "ORDERS_DATABASE_URL=sqlite:/nowhere/orders.db"), "ORDERS_DATABASE_URL"},
 		{"orders", append(shared, "ORDERLY_HEALTH_ADDR=here"), "ORDERLY_HEALTH_ADDR"},
 		{"orders", append(shared, "ORDERLY_TEMPORAL_RETENTION=1h"), "ORDERLY_TEMPORAL_RETENTION"},
 		{"orders", append(shared, "ORDERLY_RABBITMQ_PREFIX=a b"), "ORDERLY_RABBITMQ_PREFIX"},
@@ -146,6 +148,19 @@ func TestServeWaitsForWhatIsNotUpYet(t *testing.T) {
 	postgres.mend()
 	eventually(t, time.Minute, "it does not find what has come", func() bool { return strings.Contains(p.printed(), "msg=ready") })
 	require.Equal(t, 1, strings.Count(p.printed(), "Waiting for"))
+}
+
+// Whoever waits for it to end well starts the processes next.
+func TestMigrateThatIsInterruptedHasFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.env = append(w.env, "DATABASE_URL=postgres://h@127.0.0.1:"+freePorts(t, 1)[0]+"/orderly")
+	p := w.launch("migrate")
+	eventually(t, time.Minute, "it does not wait", func() bool { return strings.Contains(p.printed(), "Waiting for the orders database") })
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.wait(time.Minute)
+	require.Equal(t, 1, p.cmd.ProcessState.ExitCode(), p.printed())
+	require.Contains(t, p.printed(), "run orderly migrate again")
 }
 
 // Migrating again, from several processes at once and beside a running system, changes nothing and disturbs nobody.

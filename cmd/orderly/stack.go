@@ -133,7 +133,7 @@ func openStack(ctx context.Context, cfg config, roles []role, develop bool, log 
 // keepsFiles reports whether anything of this process is kept in the data folder, which one process at a time may use.
 func (s *stack) keepsFiles() bool {
 	for _, role := range s.roles {
-		if s.cfg.embedsDatabase(role.databases) {
+		if s.cfg.embeddedDatabase(role.databases) != "" {
 			return true
 		}
 	}
