@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -53,21 +52,6 @@ type connection struct {
 // NewStarter returns a starter that has no Temporal yet.
 func NewStarter(orders *orders.Service, log *slog.Logger, now func() time.Time) *Starter {
 	return &Starter{orders: orders, log: log, now: now, marks: marks{started: make(chan string, markBatch)}}
-}
-
-// KnowsSearchAttributes reports whether the namespace has the attributes, given by name and type. A server that does not say is
-// treated as one that does not have them: using an unknown attribute would make every start fail.
-func KnowsSearchAttributes(ctx context.Context, c client.Client, namespace string, wanted map[string]string) bool {
-	registered, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
-	if err != nil {
-		return false
-	}
-	for name, kind := range wanted {
-		if registered.GetCustomAttributes()[name].String() != kind {
-			return false
-		}
-	}
-	return true
 }
 
 // Connect gives the starter its Temporal client; searchable says that the namespace knows our search attributes.

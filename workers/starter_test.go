@@ -74,7 +74,6 @@ func TestStart(t *testing.T) {
 	t.Run("starts the saga once, however often it is asked", func(t *testing.T) {
 		t.Parallel()
 		o, temporal := newOffice(t), dial(t)
-		require.True(t, workers.KnowsSearchAttributes(t.Context(), temporal, client.DefaultNamespace, workflows.SearchAttributes()))
 		o.starter.Connect(temporal, true)
 		order := o.place()
 		require.NoError(t, o.starter.Start(t.Context(), order))
@@ -99,7 +98,6 @@ func TestStart(t *testing.T) {
 	t.Run("runs without search attributes where the namespace has none", func(t *testing.T) {
 		t.Parallel()
 		temporal := dial(t)
-		require.False(t, workers.KnowsSearchAttributes(t.Context(), temporal, client.DefaultNamespace, map[string]string{"Unheard": "Keyword"}))
 		o := newOffice(t)
 		o.starter.Connect(temporal, false)
 		require.NoError(t, o.starter.Start(t.Context(), o.place()))

@@ -34,7 +34,16 @@ const (
 // attributes. What the server does not permit us is said, and is no error: it may have been done by somebody else, and sagas run
 // without search attributes.
 func prepareNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration, say func(string)) error {
-	if err := ensureNamespace(ctx, c, namespace, retention, say); err != nil {
+	var final error
+	err := keepTrying(ctx, func(ctx context.Context) error {
+		err := ensureNamespace(ctx, c, namespace, retention, say)
+		if unanswered(err) {
+			return err
+		}
+		final = err
+		return nil
+	})
+	if err := cmp.Or(final, err); err != nil {
 		return fmt.Errorf("TEMPORAL_NAMESPACE: prepare namespace %q: %w", namespace, err)
 	}
 	if err := registerSearchAttributes(ctx, c, namespace, say); err != nil {
@@ -92,8 +101,8 @@ func registerSearchAttributes(ctx context.Context, c client.Client, namespace st
 	var final error
 	err := keepTrying(ctx, func(ctx context.Context) error {
 		missing, err := missingSearchAttributes(ctx, c, namespace)
-		if unknown := new(serviceerror.NamespaceNotFound); errors.As(err, &unknown) {
-			return err // another process has just made it, and the server has not heard of it everywhere
+		if unknown := new(serviceerror.NamespaceNotFound); errors.As(err, &unknown) || unanswered(err) {
+			return err // another process has just made it, and the server has not heard of it everywhere; or it is busy
 		}
 		if err != nil {
 			final = permitted(err, say, "look at the search attributes")
@@ -117,6 +126,19 @@ func registerSearchAttributes(ctx context.Context, c client.Client, namespace st
 	return cmp.Or(final, err)
 }
 
+// haveSearchAttributes is nil where sagas can be started with our search attributes, else the reason why not.
+func haveSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
+	missing, err := missingSearchAttributes(ctx, c, namespace)
+	switch {
+	case forbidden(err):
+		// Temporal Cloud keeps that list to itself. Whoever may ask for sagas by them sees that they are there.
+		return findable(ctx, c, namespace)
+	case err == nil && len(missing) > 0:
+		return fmt.Errorf("it lacks %s", strings.Join(slices.Sorted(maps.Keys(missing)), ", "))
+	}
+	return err
+}
+
 // missingSearchAttributes are those of ours that the namespace does not have.
 func missingSearchAttributes(ctx context.Context, c client.Client, namespace string) (map[string]enums.IndexedValueType, error) {
 	registered, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
@@ -137,9 +159,9 @@ func missingSearchAttributes(ctx context.Context, c client.Client, namespace str
 	return missing, nil
 }
 
-// searchable asks for sagas by each search attribute. A list of them comes from the server's database, while those who take sagas go
+// findable asks for sagas by each search attribute. A list of them comes from the server's database, while those who take sagas go
 // by what they remember of the namespace, and refuse what they have not heard of for some seconds; so do queries.
-func searchable(ctx context.Context, c client.Client, namespace string) error {
+func findable(ctx context.Context, c client.Client, namespace string) error {
 	var named []string
 	for _, name := range slices.Sorted(maps.Keys(workflows.SearchAttributes())) {
 		named = append(named, name+" IS NOT NULL")
@@ -147,22 +169,31 @@ func searchable(ctx context.Context, c client.Client, namespace string) error {
 	_, err := c.WorkflowService().ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		Namespace: namespace, PageSize: 1, Query: strings.Join(named, " AND "),
 	})
-	var denied *serviceerror.PermissionDenied
-	if errors.As(err, &denied) {
+	return err
+}
+
+// searchable is findable where we may ask.
+func searchable(ctx context.Context, c client.Client, namespace string) error {
+	if err := findable(ctx, c, namespace); !forbidden(err) {
+		return err
+	}
+	return nil
+}
+
+// permitted turns a right we lack into a word about it.
+func permitted(err error, say func(string), what string) error {
+	if forbidden(err) {
+		say("Temporal does not permit us to " + what + ": " + err.Error())
 		return nil
 	}
 	return err
 }
 
-// permitted turns a right we lack into a word about it.
-func permitted(err error, say func(string), what string) error {
+// forbidden reports that the server does not let us ask, or keeps what we ask for to itself.
+func forbidden(err error) bool {
 	var denied *serviceerror.PermissionDenied
 	var unimplemented *serviceerror.Unimplemented
-	if errors.As(err, &denied) || errors.As(err, &unimplemented) {
-		say("Temporal does not permit us to " + what + ": " + err.Error())
-		return nil
-	}
-	return err
+	return errors.As(err, &denied) || errors.As(err, &unimplemented)
 }
 
 // keepTrying tries every half second until it works, or namespacePatience is over.

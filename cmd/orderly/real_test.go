@@ -55,6 +55,15 @@ func (p realParts) of(service string) string {
 	return at
 }
 
+// open opens the service's database to look into it.
+func (p realParts) open(t *testing.T, service string) *database.DB {
+	t.Helper()
+	db, err := database.Open(t.Context(), service, p.of(service))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
 func (p realParts) env() []string {
 	return []string{
 		"DATABASE_URL=" + p.database, "RABBITMQ_URL=" + p.broker, "REDIS_URL=" + p.cache, "ORDERLY_RABBITMQ_PREFIX=" + p.prefix,

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/url"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -70,20 +68,41 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+// newLogin makes a login of PostgreSQL with the password s3cret; it has no rights but those of everybody.
+func newLogin(t *testing.T, parts realParts, suffix string) string {
+	t.Helper()
+	login := parts.prefix + suffix
+	admin, err := database.Open(t.Context(), "admin", parts.server)
+	require.NoError(t, err)
+	_, err = admin.Exec(t.Context(), `CREATE ROLE `+login+` LOGIN PASSWORD 's3cret'`)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		for _, service := range services { // what it was granted, or has made, goes first
+			at, err := database.Open(context.Background(), service, parts.of(service))
+			if err == nil {
+				_, err = at.Exec(context.Background(), `DROP OWNED BY `+login)
+				require.NoError(t, errors.Join(err, at.Close()))
+			}
+		}
+		_, err := admin.Exec(context.Background(), `DROP ROLE `+login)
+		require.NoError(t, errors.Join(err, admin.Close()))
+	})
+	return login
+}
+
 // What a server refuses is one line that names the variable and the remedy.
 func TestServeSaysWhatIsRefused(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
-	admin, err := database.Open(t.Context(), "admin", d.parts.server)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, admin.Close()) })
-	login := d.parts.prefix + "_login"
-	_, err = admin.Exec(t.Context(), `CREATE ROLE `+login+` LOGIN PASSWORD 's3cret'`)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := admin.Exec(context.Background(), `DROP ROLE `+login)
+	login, reader := newLogin(t, d.parts, "_login"), newLogin(t, d.parts, "_reader")
+	// Everything but to change the one table that matters most.
+	payments := d.parts.open(t, "payments")
+	for _, statement := range []string{
+		`GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO `, `REVOKE UPDATE ON payments FROM `,
+	} {
+		_, err := payments.Exec(t.Context(), statement+reader)
 		require.NoError(t, err)
-	})
+	}
 	changed := func(rawURL string, change func(*url.URL)) string {
 		at, err := url.Parse(rawURL)
 		require.NoError(t, err)
@@ -107,10 +126,13 @@ func TestServeSaysWhatIsRefused(t *testing.T) {
 		"no such database":      {"orders", "DATABASE_URL=" + other("nowhere"), []string{"DATABASE_URL", "orderly migrate"}},
 		"an older schema":       {"orders", "ORDERS_DATABASE_URL=" + other(empty), []string{"ORDERS_DATABASE_URL", "older schema", "orderly migrate"}},
 		"no right to its rows":  {"orders", "DATABASE_URL=" + as(login), []string{"DATABASE_URL", "grant"}},
+		"no right to change":    {"payments", "DATABASE_URL=" + as(reader), []string{"DATABASE_URL", "table payments", "UPDATE"}},
 		"the broker's login":    {"orders", "RABBITMQ_URL=" + changed(d.parts.broker, func(at *url.URL) { at.User = url.UserPassword("nobody", "s3cret") }), []string{"RABBITMQ_URL", "nobody"}},
 		"the broker's vhost":    {"listeners", "RABBITMQ_URL=" + changed(d.parts.broker, func(at *url.URL) { at.Path = "/nowhere" }), []string{"RABBITMQ_URL", "nowhere"}},
 		"the cache's password":  {"listeners", "REDIS_URL=" + changed(d.parts.cache, func(at *url.URL) { at.User = url.UserPassword("nobody", "s3cret") }), []string{"REDIS_URL", "password"}},
+		"the cache's number":    {"listeners", "REDIS_URL=" + changed(d.parts.cache, func(at *url.URL) { at.Path = "/99999" }), []string{"REDIS_URL", "number"}},
 		"no such namespace":     {"orders", "TEMPORAL_NAMESPACE=nowhere", []string{"TEMPORAL_NAMESPACE", "nowhere", "orderly migrate"}},
+		"none for the api":      {"api", "TEMPORAL_NAMESPACE=nowhere", []string{"TEMPORAL_NAMESPACE", "nowhere", "orderly migrate"}},
 		"no such product list":  {"migrate", "ORDERLY_PRODUCTS=/nowhere.json", []string{"ORDERLY_PRODUCTS", "/nowhere.json"}},
 		"a broken product list": {"migrate", "ORDERLY_PRODUCTS=/proc/version", []string{"ORDERLY_PRODUCTS", "/proc/version"}},
 		"a certificate":         {"orders", "TEMPORAL_TLS_SERVER_CA_CERT_PATH=/nowhere.pem", []string{"TEMPORAL_", "/nowhere.pem"}},
@@ -126,60 +148,4 @@ func TestServeSaysWhatIsRefused(t *testing.T) {
 			own.requireRefusal(args, c.says...)
 		})
 	}
-}
-
-// A part that is not up yet is waited for, which is said once, and found when it comes.
-func TestServeWaitsForWhatIsNotUpYet(t *testing.T) {
-	t.Parallel()
-	parts := newRealParts(t)
-	d := newDeploymentOn(t, parts)
-	at, err := url.Parse(parts.database)
-	require.NoError(t, err)
-	postgres := newProxy(t, at.Host)
-	postgres.cut()
-	at.Host = postgres.addr
-	d.env = append(d.env, "DATABASE_URL="+at.String())
-	own := *d.world
-	own.env = append(append([]string{}, d.env...), "ORDERLY_HEALTH_ADDR=127.0.0.1:0")
-	p := own.launch("serve", "orders")
-	eventually(t, time.Minute, "it does not say what it waits for", func() bool {
-		return strings.Contains(p.printed(), "Waiting for the orders database (DATABASE_URL)")
-	})
-	postgres.mend()
-	eventually(t, time.Minute, "it does not find what has come", func() bool { return strings.Contains(p.printed(), "msg=ready") })
-	require.Equal(t, 1, strings.Count(p.printed(), "Waiting for"))
-}
-
-// Whoever waits for it to end well starts the processes next.
-func TestMigrateThatIsInterruptedHasFailed(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.env = append(w.env, "DATABASE_URL=postgres://h@127.0.0.1:"+freePorts(t, 1)[0]+"/orderly")
-	p := w.launch("migrate")
-	eventually(t, time.Minute, "it does not wait", func() bool { return strings.Contains(p.printed(), "Waiting for the orders database") })
-	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	p.wait(time.Minute)
-	require.Equal(t, 1, p.cmd.ProcessState.ExitCode(), p.printed())
-	require.Contains(t, p.printed(), "run orderly migrate again")
-}
-
-// Migrating again, from several processes at once and beside a running system, changes nothing and disturbs nobody.
-func TestMigrateAtOnce(t *testing.T) {
-	t.Parallel()
-	parts := newRealParts(t)
-	w := newWorld(t)
-	w.env = append(append(w.env, parts.env()...), "ORDERLY_PRODUCTS=demo")
-	var all sync.WaitGroup
-	codes := make([]int, 4)
-	for i := range codes {
-		p := w.launch("migrate")
-		all.Go(func() {
-			<-p.ended
-			codes[i] = p.cmd.ProcessState.ExitCode()
-		})
-	}
-	all.Wait()
-	require.Equal(t, make([]int, 4), codes)
-	said, code := w.command("migrate")
-	require.Zero(t, code, said)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -188,15 +187,22 @@ func (s *stack) openRedis(ctx context.Context) (err error) {
 	return s.tryRedis(ctx)
 }
 
-// tryRedis says what is wrong with the cache. One that does not answer is no reason to wait; one that refuses us is a mistake.
+// redisRefusals are how Redis begins when it does not want us, which is a matter of REDIS_URL. With anything else (a full disk, a
+// script that blocks it, a start that is not finished) it will be of use again later.
+var redisRefusals = []string{
+	"NOAUTH ", "WRONGPASS ", "NOPERM ", "AUTH ", "Client sent AUTH", "invalid password", "DB index", "invalid DB index",
+}
+
+// tryRedis says what is wrong with the cache. One that does not serve us is no reason to wait; one that refuses us is a mistake.
 func (s *stack) tryRedis(ctx context.Context) error {
 	err := s.redis.Ping(ctx).Err()
 	if err == nil {
 		return nil
 	}
-	var refused redis.Error
-	if errors.As(err, &refused) && !redis.HasErrorPrefix(err, "LOADING") {
-		return fmt.Errorf("REDIS_URL: Redis refuses us (%w); check the user, the password and its rights", err)
+	for _, begins := range redisRefusals {
+		if redis.HasErrorPrefix(err, begins) {
+			return fmt.Errorf("REDIS_URL: Redis refuses us (%w); check the user, the password, its rights and the number at the end", err)
+		}
 	}
 	s.say("Redis does not answer (REDIS_URL), running without a cache until it does: " + err.Error())
 	return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -17,7 +18,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	"example.com/orderly/internal/embedded"
-	"example.com/orderly/workers"
+	"example.com/orderly/internal/fault"
 	"example.com/orderly/workflows"
 )
 
@@ -119,10 +120,9 @@ func (t *temporal) connect(ctx context.Context, options client.Options) error {
 		}
 	}
 	if s.starter != nil {
-		searchable := workers.KnowsSearchAttributes(ctx, c, options.Namespace, workflows.SearchAttributes())
-		if !searchable {
-			s.say("Sagas run without search attributes: Temporal's namespace (TEMPORAL_NAMESPACE) does not have ours. Run orderly migrate to " +
-				"register them, then start this process again.")
+		searchable, err := t.knowsSearchAttributes(ctx, c)
+		if err != nil {
+			return err
 		}
 		s.starter.Connect(c, searchable)
 	}
@@ -162,6 +162,40 @@ func dialTemporal(ctx context.Context, options client.Options, say func(string))
 	}
 }
 
+// knowsSearchAttributes reports whether sagas can be started with our search attributes: an unknown one would make every start fail. The
+// answer holds for the life of the process, so a server that gives none is waited for.
+func (t *temporal) knowsSearchAttributes(ctx context.Context, c client.Client) (knows bool, err error) {
+	say := t.stack.say
+	err = patiently(ctx, say, "Temporal's namespace at "+t.options.HostPort+" (TEMPORAL_ADDRESS)", func(ctx context.Context) error {
+		err := haveSearchAttributes(ctx, c, t.options.Namespace)
+		if unanswered(err) {
+			return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "temporal_unavailable", "Temporal does not answer"), err)
+		}
+		return err
+	})
+	denied := new(serviceerror.PermissionDenied)
+	switch refused := temporalRefusal(err, t.options); {
+	case err == nil:
+		return true, nil
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case refused != nil && !errors.As(err, &denied):
+		return false, refused
+	}
+	say("Sagas run without search attributes: Temporal's namespace (TEMPORAL_NAMESPACE) does not have ours. Run orderly migrate to " +
+		"register them, then start this process again. (" + err.Error() + ")")
+	return false, nil
+}
+
+// unanswered tells an outage of Temporal from an answer.
+func unanswered(err error) bool {
+	code := serviceerror.ToStatus(err).Code()
+	return code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.ResourceExhausted
+}
+
+// handshakeRefused is what is left of a TLS error in gRPC's. A handshake that was merely cut off reads otherwise.
+var handshakeRefused = regexp.MustCompile(`authentication handshake failed: (remote error: )?(tls|x509): `)
+
 // temporalRefusal explains an answer of Temporal that waiting can't mend; nil for any other error.
 func temporalRefusal(err error, options client.Options) error {
 	var denied *serviceerror.PermissionDenied
@@ -172,6 +206,9 @@ func temporalRefusal(err error, options client.Options) error {
 	case errors.As(err, &unknown):
 		return fmt.Errorf("TEMPORAL_NAMESPACE: Temporal at %s has no namespace %q: run orderly migrate, or name another",
 			options.HostPort, options.Namespace)
+	case err != nil && handshakeRefused.MatchString(err.Error()):
+		return fmt.Errorf("TEMPORAL_TLS and TEMPORAL_TLS_*: Temporal at %s and we do not agree on TLS (%w); correct the address, the "+
+			"certificates, or whether TLS is used at all", options.HostPort, err)
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package database
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -71,8 +73,17 @@ func serverGone(err error) bool {
 	return false
 }
 
+// ErrNoDatabase is in what Open returns when the server is there and the database is not.
+var ErrNoDatabase = errors.New("there is no such database")
+
 // explained adds the remedy to what a server refuses and waiting cannot mend. All other errors pass unchanged.
 func explained(err error) error {
+	if err == nil {
+		return nil
+	}
+	if refused := explainedTLS(err); refused != nil {
+		return refused
+	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		return err
@@ -80,14 +91,31 @@ func explained(err error) error {
 	remedies := map[string]string{
 		"28P01": "check the user and the password",
 		"28000": "check the user, the password and whether the server asks for TLS (sslmode)",
-		"3D000": "run orderly migrate, or check the name",
 		"42501": "grant the login that right, or use another login",
+	}
+	if pg.Code == "3D000" {
+		return fmt.Errorf("PostgreSQL says: %s (%s); %w: run orderly migrate, or check the name", pg.Message, pg.Code, ErrNoDatabase)
 	}
 	remedy, known := remedies[pg.Code]
 	if !known {
 		return err
 	}
 	return fmt.Errorf("PostgreSQL says: %s (%s); %s", pg.Message, pg.Code, remedy)
+}
+
+// explainedTLS names what is wrong where the two sides do not agree on TLS; nil for any other error. It is not Unavailable: the server is
+// there.
+func explainedTLS(err error) error {
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, plain := errors.AsType[tls.RecordHeaderError](err)
+	switch {
+	case untrusted, unknown:
+		return fmt.Errorf("the server's certificate is not trusted (%v); correct the host, or name who signed it with sslrootcert=...", err)
+	case plain, strings.Contains(err.Error(), "server refused TLS connection"): // pgx has no type for it
+		return fmt.Errorf("the server does not speak TLS (%v); correct sslmode, or have TLS turned on there", err)
+	}
+	return nil
 }
 
 // ignoreDone drops the error of returning a connection that the server has already closed: the transaction's own error, if
