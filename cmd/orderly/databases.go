@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"example.com/orderly/internal/database"
@@ -12,35 +14,64 @@ import (
 // tryFor bounds one attempt to reach something that may not be up yet.
 const tryFor = 5 * time.Second
 
-// openDatabase opens a service's database. With make it is made where it is missing and migrated; else an older schema is refused,
-// and a newer one is not. A server that is not up yet is waited for; every other error names the variable and the remedy.
-func (c config) openDatabase(ctx context.Context, service string, make bool, say func(string)) (db *database.DB, err error) {
+// opening is how a database is opened.
+type opening struct {
+	// make has it made where it is missing, and migrated; else an older schema is refused, and a newer one is not.
+	make bool
+	// wait waits for a server that is not up yet; else it is gone on without.
+	wait bool
+}
+
+// openDatabase opens a service's database; there is false where that was gone on without. Every error names the variable and the remedy.
+func (c config) openDatabase(ctx context.Context, service string, how opening, say func(string)) (db *database.DB, there bool, err error) {
 	setting := c.databaseSetting(service)
 	at, err := c.databaseURL(service)
 	if err != nil {
-		return nil, fmt.Errorf("%s is malformed: the URL can't be read", setting)
+		return nil, false, fmt.Errorf("%s is malformed: the URL can't be read", setting)
 	}
-	err = patiently(ctx, say, "the "+service+" database ("+setting+")", func(ctx context.Context) (err error) {
-		if make && c.DatabaseURL != "" {
-			if err := database.EnsureFor(ctx, c.DatabaseURL, at); err != nil {
-				return err
+	what := "the " + service + " database (" + setting + ")"
+	open := func(ctx context.Context) (err error) {
+		db, err = database.Open(ctx, service, at)
+		if how.make && c.DatabaseURL != "" && errors.Is(err, database.ErrNoDatabase) {
+			// Only now: a login that may use its database need not be let into the server's own.
+			if err = database.EnsureFor(ctx, c.DatabaseURL, at); err == nil {
+				db, err = database.Open(ctx, service, at)
 			}
 		}
-		db, err = database.Open(ctx, service, at)
 		return err
-	})
-	if err == nil && make {
+	}
+	if how.wait {
+		err = patiently(ctx, say, what, open)
+	} else if err = briefly(ctx, open); fault.KindOf(err) == fault.Unavailable && ctx.Err() == nil {
+		say("Going on without " + what + " until it is there: " + err.Error())
+		db, err = database.Later(service, at)
+		return db, false, err
+	}
+	if err == nil && how.make {
 		err = db.Migrate(ctx, schemas[service]()...)
 	} else if err == nil {
 		err = checkSchema(ctx, db, schemas[service]())
 	}
 	if err == nil {
-		return db, nil
+		return db, true, nil
 	}
 	if db != nil {
 		_ = db.Close()
 	}
-	return nil, fmt.Errorf("%s: %w", setting, err)
+	return nil, false, fmt.Errorf("%s: %w", setting, err)
+}
+
+// lookAtSchemaOnce asks a database that came later whether it is ready: for the first time as those are that were there from the start.
+func lookAtSchemaOnce(db *database.DB, sets []database.Migrations) func(ctx context.Context) error {
+	var fine atomic.Bool
+	return func(ctx context.Context) error {
+		if fine.Load() {
+			return db.Ping(ctx)
+		}
+		err := checkSchema(ctx, db, sets)
+		fine.Store(err == nil)
+		return err
+	}
 }
 
 func checkSchema(ctx context.Context, db *database.DB, sets []database.Migrations) error {
@@ -59,13 +90,17 @@ func checkSchema(ctx context.Context, db *database.DB, sets []database.Migration
 	return err
 }
 
+func briefly(ctx context.Context, try func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	defer cancel()
+	return try(ctx)
+}
+
 // patiently tries until it works, ctx ends, or the error is not one of something that may still come up. That it waits, and for
 // what, is said once.
 func patiently(ctx context.Context, say func(string), what string, try func(ctx context.Context) error) error {
 	for told := false; ; told = true {
-		once, cancel := context.WithTimeout(ctx, tryFor)
-		err := try(once)
-		cancel()
+		err := briefly(ctx, try)
 		if err == nil || ctx.Err() != nil || fault.KindOf(err) != fault.Unavailable {
 			if err == nil && told {
 				say("Found " + what + ".")

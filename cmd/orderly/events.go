@@ -115,5 +115,6 @@ func openExisting(ctx context.Context, cfg config, service string, say func(stri
 			return nil, fmt.Errorf("there is no %s database at %s: run orderly dev first, or set ORDERLY_DATA or DATABASE_URL", service, path)
 		}
 	}
-	return cfg.openDatabase(ctx, service, false, say)
+	db, _, err := cfg.openDatabase(ctx, service, opening{wait: true}, say)
+	return db, err
 }

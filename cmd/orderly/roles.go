@@ -19,24 +19,26 @@ type role struct {
 	name, does string
 	// health is where a process without the API answers about its health, unless ORDERLY_HEALTH_ADDR says otherwise.
 	health string
-	// databases are the services whose data it reads or writes.
-	databases []string
-	open      func(s *stack, ctx context.Context) error
+	// owns are the services whose databases it is of no use without; others are those it reads, and can do without for a while.
+	owns, others []string
+	open         func(s *stack, ctx context.Context) error
 }
 
 var roles = []role{
 	{
 		"api", "takes orders over HTTP, and customers", "",
-		[]string{"orders", "users", "inventory", "notifications", "journal"}, (*stack).openAPI,
+		[]string{"orders", "users"}, []string{"inventory", "notifications", "journal"}, (*stack).openAPI,
 	},
-	{"orders", "runs the sagas, and starts those that were left", "127.0.0.1:8081", []string{"orders"}, (*stack).openOrdersRole},
-	{"inventory", "reserves stock", "127.0.0.1:8082", []string{"inventory"}, (*stack).openInventoryRole},
-	{"payments", "authorises, captures, gives back", "127.0.0.1:8083", []string{"payments"}, (*stack).openPaymentsRole},
+	{"orders", "runs the sagas, and starts those that were left", "127.0.0.1:8081", []string{"orders"}, nil, (*stack).openOrdersRole},
+	{"inventory", "reserves stock", "127.0.0.1:8082", []string{"inventory"}, nil, (*stack).openInventoryRole},
+	{"payments", "authorises, captures, gives back", "127.0.0.1:8083", []string{"payments"}, nil, (*stack).openPaymentsRole},
 	{
 		"listeners", "writes mails and the journal", "127.0.0.1:8084",
-		[]string{"notifications", "journal", "users"}, (*stack).openListenersRole,
+		[]string{"notifications", "journal"}, []string{"users"}, (*stack).openListenersRole,
 	},
 }
+
+func (r role) databases() []string { return slices.Concat(r.owns, r.others) }
 
 // rolesNamed finds the roles; "all" is every one of them.
 func rolesNamed(names []string) ([]role, error) {
@@ -95,7 +97,7 @@ func (c config) servable(of []role) error {
 				strings.Join(roleNames(of), " "))
 		}
 		for _, r := range of {
-			if setting := c.embeddedDatabase(r.databases); setting != "" {
+			if setting := c.embeddedDatabase(r.databases()); setting != "" {
 				return missing(setting, "processes of different roles share their databases, such as postgres://user@host:5432/orderly")
 			}
 		}
@@ -178,7 +180,6 @@ func (s *stack) openAPI(ctx context.Context) error {
 	if err := s.openNotifications(ctx, nil); err != nil {
 		return err
 	}
-	s.owns("orders", "users")
 	s.relays("users") // the users service has no steps and no process of its own
 	return nil
 }
@@ -187,7 +188,6 @@ func (s *stack) openOrdersRole(ctx context.Context) error {
 	if err := s.openOrders(ctx); err != nil {
 		return err
 	}
-	s.owns("orders")
 	s.relays("orders")
 	s.registry.MustRegister(workers.Attention{Orders: s.orders})
 	s.queues[activities.OrdersQueue] = func(r worker.Registry) {
@@ -213,7 +213,6 @@ func (s *stack) openInventoryRole(ctx context.Context) error {
 	if err := s.openInventory(ctx); err != nil {
 		return err
 	}
-	s.owns("inventory")
 	s.relays("inventory")
 	s.queues[activities.InventoryQueue] = func(r worker.Registry) { activities.Inventory{Service: s.inventory}.Register(r) }
 	return nil
@@ -223,7 +222,6 @@ func (s *stack) openPaymentsRole(ctx context.Context) error {
 	if err := s.openPayments(ctx); err != nil {
 		return err
 	}
-	s.owns("payments")
 	s.relays("payments")
 	s.queues[activities.PaymentsQueue] = func(r worker.Registry) { activities.Payments{Service: s.payments}.Register(r) }
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
@@ -33,11 +34,12 @@ func (s *stack) database(ctx context.Context, service string) (*database.DB, err
 	if db := s.databases[service]; db != nil {
 		return db, nil
 	}
-	db, err := s.cfg.openDatabase(ctx, service, s.develop, s.say)
+	how := opening{make: s.develop, wait: s.develop || s.owns(service)}
+	db, there, err := s.cfg.openDatabase(ctx, service, how, s.say)
 	if err != nil {
 		return nil, err
 	}
-	s.databases[service] = db
+	s.databases[service], s.late[service] = db, !there
 	s.open = append(s.open, db.Close)
 	s.boxes[service] = outbox.New(db, service, s.now)
 	for name, count := range map[string]struct {
@@ -71,11 +73,9 @@ func (s *stack) asked(service string) asked {
 	return total
 }
 
-// owns marks the databases without which this process is of no use. All others it only reads, and can do without for a while.
-func (s *stack) owns(services ...string) {
-	for _, service := range services {
-		s.required[service] = true
-	}
+// owns reports that this process is of no use without the service's database. All others it only reads, and can do without for a while.
+func (s *stack) owns(service string) bool {
+	return slices.ContainsFunc(s.roles, func(r role) bool { return slices.Contains(r.owns, service) })
 }
 
 // relays has this process publish what is in the service's outbox.

@@ -44,7 +44,7 @@ type stack struct {
 	open     []func() error // closers, in the order things were opened
 
 	databases map[string]*database.DB
-	required  map[string]bool // the databases without which this process is of no use
+	late      map[string]bool // the databases that were away when they were opened
 	boxes     map[string]*outbox.Outbox
 
 	orders        *orders.Service
@@ -83,7 +83,7 @@ func newStack(cfg config, roles []role, develop bool, log *slog.Logger, say func
 	s := &stack{
 		cfg: cfg, log: log, say: say, now: time.Now, develop: develop, roles: roles,
 		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
-		databases: map[string]*database.DB{}, required: map[string]bool{}, boxes: map[string]*outbox.Outbox{},
+		databases: map[string]*database.DB{}, late: map[string]bool{}, boxes: map[string]*outbox.Outbox{},
 		queues: map[string]func(worker.Registry){}, inboxOf: map[string]*listen.Inbox{},
 	}
 	s.temporal = &temporal{stack: s, connected: make(chan struct{})}
@@ -133,7 +133,7 @@ func openStack(ctx context.Context, cfg config, roles []role, develop bool, log 
 // keepsFiles reports whether anything of this process is kept in the data folder, which one process at a time may use.
 func (s *stack) keepsFiles() bool {
 	for _, role := range s.roles {
-		if s.cfg.embeddedDatabase(role.databases) != "" {
+		if s.cfg.embeddedDatabase(role.databases()) != "" {
 			return true
 		}
 	}

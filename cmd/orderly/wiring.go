@@ -43,7 +43,6 @@ func (s *stack) openListenersRole(ctx context.Context) error {
 	if err := s.openJournal(ctx); err != nil {
 		return err
 	}
-	s.owns("notifications", "journal")
 	for service, listener := range map[string]listen.Listener{
 		"notifications": s.notifications.Listener(), "journal": s.journal.Listener(),
 	} {
@@ -129,7 +128,10 @@ func (s *stack) api() *api.API {
 	cfg := api.Config{Registerer: s.registry, Gatherer: s.registry, Logger: s.log, Now: s.now}
 	for name, db := range s.databases {
 		check := api.Check{Name: name + " database", Ping: db.Ping}
-		if s.required[name] {
+		if s.late[name] {
+			check.Ping = lookAtSchemaOnce(db, schemas[name]())
+		}
+		if s.owns(name) {
 			cfg.Ready = append(cfg.Ready, check)
 		} else {
 			cfg.Degraded = append(cfg.Degraded, check)

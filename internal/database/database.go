@@ -49,6 +49,19 @@ type DB struct {
 // A SQLite file and its folder are made when missing; a PostgreSQL database must exist. Unavailable when the server does not answer;
 // any other error won't go away by waiting. It names the database and the remedy, never the password. Callers close the DB with Close.
 func Open(ctx context.Context, name, rawURL string) (*DB, error) {
+	db, err := Later(name, rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Ping(ctx); err != nil {
+		_ = db.Close()
+		return nil, openError(name, rawURL, err)
+	}
+	return db, nil
+}
+
+// Later is Open without asking whether the server is there: it connects when it is first used.
+func Later(name, rawURL string) (*DB, error) {
 	db := &DB{name: name}
 	var err error
 	switch {
@@ -61,14 +74,15 @@ func Open(ctx context.Context, name, rawURL string) (*DB, error) {
 	default:
 		err = errors.New("the URL must start with postgres:// or sqlite:")
 	}
-	if err == nil {
-		err = db.Ping(ctx)
-	}
 	if err != nil {
 		_ = db.Close()
-		return nil, fmt.Errorf("open database %s at %s: %w", name, redacted(rawURL), explained(err))
+		return nil, openError(name, rawURL, err)
 	}
 	return db, nil
+}
+
+func openError(name, rawURL string, err error) error {
+	return fmt.Errorf("open database %s at %s: %w", name, redacted(rawURL), explained(err))
 }
 
 func (db *DB) openPostgres(rawURL string) error {

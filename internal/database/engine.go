@@ -73,6 +73,10 @@ func createdMeanwhile(err error) bool {
 // EnsurePostgres makes the PostgreSQL database called name on the server of adminURL when it is missing. Safe from several
 // processes at once.
 func EnsurePostgres(ctx context.Context, adminURL, name string) error {
+	return ensure(ctx, adminURL, name, "")
+}
+
+func ensure(ctx context.Context, adminURL, name, owner string) error {
 	return administer(ctx, adminURL, func(admin *DB) error {
 		var exists bool
 		if err := admin.Get(ctx, &exists, `SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = ?)`, name); err != nil {
@@ -82,15 +86,21 @@ func EnsurePostgres(ctx context.Context, adminURL, name string) error {
 			return nil
 		}
 		// CREATE DATABASE takes no parameters and runs in no transaction.
-		_, err := admin.write.ExecContext(ctx, `CREATE DATABASE `+quoteIdentifier(name))
+		statement, needs := `CREATE DATABASE `+quoteIdentifier(name), "the CREATEDB right"
+		if owner != "" {
+			statement += ` OWNER ` + quoteIdentifier(owner)
+			needs += ", and to be a member of " + owner
+		}
+		_, err := admin.write.ExecContext(ctx, statement)
 		if err != nil && !createdMeanwhile(err) {
-			return fmt.Errorf("create database %s (the login needs the CREATEDB right): %w", name, classify(err))
+			return fmt.Errorf("create database %s (the login of DATABASE_URL needs %s): %w", name, needs, classify(err))
 		}
 		return nil
 	})
 }
 
-// EnsureFor makes the PostgreSQL database that serviceURL names, on the server and with the login of adminURL, when it is missing.
+// EnsureFor makes the PostgreSQL database that serviceURL names, on the server and with the login of adminURL, when it is missing. It
+// belongs to the login of serviceURL. Databases of other servers are not made.
 func EnsureFor(ctx context.Context, adminURL, serviceURL string) error {
 	at, err := url.Parse(serviceURL)
 	if err != nil {
@@ -101,10 +111,15 @@ func EnsureFor(ctx context.Context, adminURL, serviceURL string) error {
 		return errors.New("the URL cannot be read")
 	}
 	if !strings.HasPrefix(at.Scheme, "postgres") || admin.Host != at.Host {
-		return nil // on another server, where making databases is not our business
+		return fmt.Errorf("%w, and only those on the server of DATABASE_URL are made: have database %s made", ErrNoDatabase,
+			strings.TrimPrefix(at.Path, "/"))
 	}
 	admin.Path = "/postgres" // the one database every server has
-	return EnsurePostgres(ctx, admin.String(), strings.TrimPrefix(at.Path, "/"))
+	owner := at.User.Username()
+	if owner == admin.User.Username() {
+		owner = ""
+	}
+	return ensure(ctx, admin.String(), strings.TrimPrefix(at.Path, "/"), owner)
 }
 
 // DropPostgres removes the PostgreSQL database called name, if it is there, and ends the connections to it.

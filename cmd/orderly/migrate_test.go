@@ -1,0 +1,169 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/money"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/testenv"
+	"example.com/orderly/workflows"
+)
+
+// Whoever waits for it to end well starts the processes next.
+func TestMigrateThatIsInterruptedHasFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.env = append(w.env, "DATABASE_URL=postgres://h@127.0.0.1:"+freePorts(t, 1)[0]+"/orderly")
+	p := w.launch("migrate")
+	eventually(t, time.Minute, "it does not wait", func() bool { return strings.Contains(p.printed(), "Waiting for the orders database") })
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	p.wait(time.Minute)
+	require.Equal(t, 1, p.cmd.ProcessState.ExitCode(), p.printed())
+	require.Contains(t, p.printed(), "run orderly migrate again")
+}
+
+// migrateAtOnce migrates from four processes that start at the same moment.
+func (w *world) migrateAtOnce() {
+	w.t.Helper()
+	var all sync.WaitGroup
+	processes := make([]*process, 4)
+	for i := range processes {
+		processes[i] = w.launch("migrate")
+		all.Go(func() { <-processes[i].ended })
+	}
+	all.Wait()
+	for _, p := range processes {
+		require.Zero(w.t, p.cmd.ProcessState.ExitCode(), p.printed())
+	}
+}
+
+// Several processes migrate at once, on an empty server and a namespace that does not exist: a saga can be started as soon as the last of
+// them has ended.
+func TestMigrateAtOnce(t *testing.T) {
+	t.Parallel()
+	parts := newRealParts(t)
+	server := testenv.Temporal(t, workflows.SearchAttributes())
+	w := newWorld(t)
+	w.env = append(append(w.env, parts.env()...), "ORDERLY_PRODUCTS=demo", "TEMPORAL_ADDRESS="+server, "TEMPORAL_NAMESPACE="+parts.prefix)
+	w.migrateAtOnce()
+
+	c, err := client.Dial(client.Options{HostPort: server, Namespace: parts.prefix, Logger: quiet()})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	in := workflows.InputFor(orders.Order{ID: "first", CustomerID: "c", Total: money.Money{Minor: 1, Currency: "EUR"}}, true, false)
+	_, err = c.ExecuteWorkflow(t.Context(), in.StartOptions(), workflows.OrderWorkflow, in)
+	require.NoError(t, err)
+
+	list, err := config{Products: "demo"}.products()
+	require.NoError(t, err)
+	var received int64
+	for _, p := range list {
+		received += p.OnHand
+	}
+	var counted, entered, priced int64
+	inventory, priceList := parts.open(t, "inventory"), parts.open(t, "orders")
+	require.NoError(t, inventory.Get(t.Context(), &counted, `SELECT SUM(on_hand) FROM stock`))
+	require.NoError(t, inventory.Get(t.Context(), &entered, `SELECT SUM(change) FROM stock_ledger`))
+	require.NoError(t, priceList.Get(t.Context(), &priced, `SELECT COUNT(*) FROM prices`))
+	require.Equal(t, []int64{received, received, int64(len(list))}, []int64{counted, entered, priced})
+}
+
+// Migrating again, from several processes at once and beside a running system, changes nothing and disturbs nobody.
+func TestMigrateBesideARunningSystem(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	d.startAll()
+	s := d.customer()
+	d.requireCompleted(s, d.place(s, "pm_card_visa").ID)
+	priceList, stock := d.parts.open(t, "orders"), d.parts.open(t, "inventory")
+	_, err := priceList.Exec(t.Context(), `UPDATE prices SET price_minor = 1234 WHERE sku = 'CAP-RED'`)
+	require.NoError(t, err)
+	state := func() (rows []string) {
+		for query, db := range map[string]*database.DB{
+			`SELECT 'price ' || sku || ' ' || price_minor || currency || name FROM prices`:                  priceList,
+			`SELECT 'stock ' || sku || ' ' || on_hand || ' ' || reserved FROM stock`:                        stock,
+			`SELECT 'entry ' || entry_key || ' ' || sku || kind || change || recorded_at FROM stock_ledger`: stock,
+		} {
+			var some []string
+			require.NoError(t, db.Select(t.Context(), &some, query))
+			rows = append(rows, some...)
+		}
+		return rows
+	}
+	before := state()
+	require.Contains(t, before, "stock MUG-BLUE 1000000 2")
+	d.migrateAtOnce()
+	require.ElementsMatch(t, before, state())
+	d.requireCompleted(s, d.place(s, "pm_card_visa").ID)
+	d.stop(append(roleNames(roles), "sandbox")...)
+}
+
+// Where the databases are there, their logins need no right to any other; one that is made belongs to the login that uses it.
+func TestMigrateWithLoginsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	parts := newRealParts(t)
+	login := newLogin(t, parts, "_payments_login")
+	own, err := url.Parse(parts.of("payments"))
+	require.NoError(t, err)
+	server := own.Host
+	own.User = url.UserPassword(login, "s3cret")
+	w := newWorld(t)
+	w.env = append(append(w.env, parts.env()...), "PAYMENTS_DATABASE_URL="+own.String())
+	said, code := w.command("migrate")
+	require.Zero(t, code, said)
+	var owner string
+	require.NoError(t, parts.open(t, "payments").Get(t.Context(), &owner,
+		`SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()`))
+	require.Equal(t, login, owner)
+
+	at, err := url.Parse(parts.database)
+	require.NoError(t, err)
+	at.Host, at.RawQuery = keepingOutOfPostgres(t, server), "sslmode=disable"
+	own.Host, own.RawQuery = at.Host, at.RawQuery
+	w.env = append(w.env, "DATABASE_URL="+at.String(), "PAYMENTS_DATABASE_URL="+own.String())
+	said, code = w.command("migrate")
+	require.Zero(t, code, said)
+}
+
+// keepingOutOfPostgres stands before a PostgreSQL server and lets nobody into the database that every server has.
+func keepingOutOfPostgres(t *testing.T, target string) string {
+	return standIn(t, func(conn net.Conn) {
+		message, err := pgproto3.NewBackend(conn, conn).ReceiveStartupMessage()
+		if err != nil {
+			return
+		}
+		startup, ok := message.(*pgproto3.StartupMessage)
+		if ok && startup.Parameters["database"] == "postgres" {
+			refusal, _ := (&pgproto3.ErrorResponse{Severity: "FATAL", Code: "42501", Message: "permission denied"}).Encode(nil)
+			_, _ = conn.Write(refusal)
+			return
+		}
+		begin, err := message.Encode(nil)
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", target)
+		if err != nil {
+			return
+		}
+		defer func() { _ = server.Close() }()
+		_, _ = server.Write(begin)
+		go func() {
+			_, _ = io.Copy(conn, server)
+			_ = conn.Close()
+		}()
+		_, _ = io.Copy(server, conn)
+	})
+}
