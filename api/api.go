@@ -5,7 +5,6 @@ package api
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -56,6 +55,9 @@ type Config struct {
 	AnswerWithin time.Duration
 }
 
+// answerWithin is the longest a request takes that does not ask to wait.
+const answerWithin = 5 * time.Second
+
 // API is the http.Handler of all routes. Safe for concurrent use.
 type API struct {
 	cfg     Config
@@ -79,7 +81,7 @@ func New(cfg Config) *API {
 // what is about that.
 func NewHealth(cfg Config) *API {
 	if cfg.AnswerWithin == 0 {
-		cfg.AnswerWithin = 5 * time.Second
+		cfg.AnswerWithin = answerWithin
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -119,20 +121,4 @@ func (a *API) routes() {
 	v1.POST("/orders", a.handle(a.signedIn(a.placeOrder)))
 	v1.GET("/orders/:id", a.handle(a.signedIn(a.showOrder)))
 	a.engine.GET("/openapi.yaml", a.handle(openapi))
-}
-
-// Server returns an http.Server for the API with every limit set; callers choose the listener. Its Shutdown first answers the
-// requests that wait for an order's end with the order as it stands.
-func (a *API) Server() *http.Server {
-	server := &http.Server{
-		Handler:           a,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       a.cfg.AnswerWithin,
-		WriteTimeout:      longestWait + 2*a.cfg.AnswerWithin,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
-	}
-	server.RegisterOnShutdown(a.drain)
-	return server
 }

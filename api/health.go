@@ -26,11 +26,16 @@ type checkBody struct {
 	Required bool   `json:"required"`
 }
 
-func healthz(c *gin.Context) error {
-	return answerJSON(c, http.StatusOK, struct {
-		Status string `json:"status"`
-	}{"ok"})
+type healthBody struct {
+	Status string `json:"status"`
 }
+
+type readyBody struct {
+	Status string      `json:"status"`
+	Checks []checkBody `json:"checks"`
+}
+
+func healthz(c *gin.Context) error { return answerJSON(c, http.StatusOK, healthBody{"ok"}) }
 
 func (a *API) readyz(c *gin.Context) error {
 	all := append(append([]Check{}, a.cfg.Ready...), a.cfg.Degraded...)
@@ -52,10 +57,7 @@ func (a *API) readyz(c *gin.Context) error {
 	if status == http.StatusServiceUnavailable {
 		c.Header("Retry-After", "1")
 	}
-	return answerJSON(c, status, struct {
-		Status string      `json:"status"`
-		Checks []checkBody `json:"checks"`
-	}{word, checks})
+	return answerJSON(c, status, readyBody{word, checks})
 }
 
 // look asks all at once, and waits for none of them longer than checkPatience, even if it does not heed its context.

@@ -122,7 +122,9 @@ func setup(t *testing.T, change ...func(w *world)) *world {
 	require.NoError(t, w.cfg.Stock.AddStock(ctx, []inventory.Quantity{{SKU: "MUG-EUR", Quantity: 7}, {SKU: "TEA-USD"}}))
 
 	w.server = httptest.NewUnstartedServer(nil)
-	w.server.Config = api.New(w.cfg).Server()
+	door := api.NewDoor(log)
+	door.Open(api.New(w.cfg))
+	w.server.Config = door.Server()
 	w.server.Start()
 	t.Cleanup(w.server.Close)
 	return w

@@ -3,7 +3,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -25,18 +24,9 @@ func TestBacklog(t *testing.T) {
 	t.Parallel()
 	const perSubject = 10
 	parts := newRealParts(t)
-	at, err := url.Parse(parts.broker)
-	require.NoError(t, err)
-	broker := newProxy(t, at.Host)
-	at.Host = broker.addr
-	d := newDeploymentOn(t, parts, "RABBITMQ_URL="+at.String())
-	open := func(service string) *database.DB {
-		db, err := database.Open(t.Context(), service, parts.of(service))
-		require.NoError(t, err)
-		t.Cleanup(func() { _ = db.Close() })
-		return db
-	}
-	orders, journal := open("orders"), open("journal")
+	broker, at := behind(t, parts.broker)
+	d := newDeploymentOn(t, parts, "RABBITMQ_URL="+at)
+	orders, journal := parts.open(t, "orders"), parts.open(t, "journal")
 	d.start("listeners")
 	var relays []*process
 	for range 3 {

@@ -24,7 +24,7 @@ func (s *stack) run(ctx context.Context, more ...part) error {
 	when(usesTemporal(s.roles), "temporal", s.temporal.run)
 	when(s.sandbox != nil, "sandbox provider", func(ctx context.Context) error {
 		server := &http.Server{Handler: s.sandbox.Handler(), ReadHeaderTimeout: 5 * time.Second}
-		return serveHTTP(ctx, server, s.sandboxListener, s.sandbox.Close)
+		return begin(server, s.sandboxListener).untilDone(ctx, s.sandbox.Close)
 	})
 	for _, inbox := range s.inboxes {
 		when(true, "listeners", inbox.Run)
@@ -38,8 +38,11 @@ func (s *stack) run(ctx context.Context, more ...part) error {
 		when(true, "sweep", s.starter.Sweep)
 		when(true, "patrol", s.starter.Patrol)
 	}
-	when(s.pprofListener != nil, "profiles", func(ctx context.Context) error { return serveHTTP(ctx, profiles(), s.pprofListener, nil) })
-	when(true, "api", func(ctx context.Context) error { return serveHTTP(ctx, s.api().Server(), s.httpListener, nil) })
+	when(s.pprofListener != nil, "profiles", func(ctx context.Context) error { return begin(profiles(), s.pprofListener).untilDone(ctx, nil) })
+	when(true, "api", func(ctx context.Context) error {
+		s.door.Open(s.api())
+		return s.front.untilDone(ctx, nil)
+	})
 	return errors.Join(runParts(ctx, s.log, append(parts, more...)), s.close())
 }
 

@@ -37,7 +37,7 @@ func sandboxCommand() *cobra.Command {
 			}
 			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "Sandbox  http://%s\n", listener.Addr())
 			server := &http.Server{Handler: provider.Handler(), ReadHeaderTimeout: 5 * time.Second}
-			return serveHTTP(cmd.Context(), server, listener, provider.Close)
+			return begin(server, listener).untilDone(cmd.Context(), provider.Close)
 		},
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.temporal.io/sdk/worker"
 
+	"example.com/orderly/api"
 	"example.com/orderly/events/listen"
 	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/database"
@@ -72,6 +72,8 @@ type stack struct {
 	sandboxListener net.Listener
 	httpListener    net.Listener
 	pprofListener   net.Listener // nil where nobody has asked for profiles
+	door            *api.Door
+	front           serving // of the door, from when the port is bound
 
 	// apiAddr and sandboxAddr are host:port as bound; temporalUI is the web UI's URL, set before ready is closed.
 	apiAddr, sandboxAddr, temporalUI string
@@ -117,6 +119,9 @@ func openStack(ctx context.Context, cfg config, roles []role, develop bool, log 
 			return nil, err
 		}
 	}
+	s.door = api.NewDoor(log)
+	s.front = begin(s.door.Server(), s.httpListener)
+	s.open = append(s.open, s.front.server.Close)
 	for _, role := range roles {
 		if err := role.open(s, ctx); err != nil {
 			return nil, err
@@ -162,27 +167,4 @@ func (s *stack) close() error {
 	}
 	s.open = nil
 	return errors.Join(errs...)
-}
-
-// serveHTTP serves until ctx ends, and then lets the requests under way come to their end.
-func serveHTTP(ctx context.Context, server *http.Server, listener net.Listener, beforeStop func() error) error {
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	if beforeStop != nil {
-		if err := beforeStop(); err != nil {
-			return err
-		}
-	}
-	// ctx has ended, the requests under way have not.
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		return errors.Join(err, server.Close())
-	}
-	return nil
 }

@@ -1,0 +1,67 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"example.com/orderly/internal/fault"
+)
+
+// errStarting is told to whoever comes before there is an API.
+var errStarting = fault.New(fault.Unavailable, "starting", "this process is still starting; try again")
+
+// Door answers from the moment a process listens. Before there is an API behind it, it is alive and not ready, and has everybody else
+// come back: without it their requests would hang, and whoever restarts what does not answer would never let it come up.
+type Door struct {
+	log *slog.Logger
+	api atomic.Pointer[API]
+}
+
+// NewDoor returns a door with nothing behind it.
+func NewDoor(log *slog.Logger) *Door { return &Door{log: log} }
+
+// Open has a answer everything from now on.
+func (d *Door) Open(a *API) { d.api.Store(a) }
+
+// ServeHTTP implements http.Handler.
+func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if a := d.api.Load(); a != nil {
+		a.ServeHTTP(w, r)
+		return
+	}
+	given := newAnswer()
+	x := &exchange{requestID: requestID(r.Header), path: r.URL.EscapedPath()}
+	switch r.URL.Path {
+	case "/healthz":
+		writeJSON(given, http.StatusOK, "application/json", healthBody{"ok"})
+	case "/readyz":
+		given.header.Set("Retry-After", "1")
+		writeJSON(given, http.StatusServiceUnavailable, "application/json", readyBody{"starting", []checkBody{}})
+	default:
+		x.refuse(given, failureOf(r.Context(), errStarting), errStarting)
+	}
+	given.header.Set("X-Request-ID", x.requestID)
+	given.send(w)
+}
+
+// Server returns an http.Server for the door with every limit set; callers choose the listener. Its Shutdown first answers the
+// requests that wait for an order's end with the order as it stands.
+func (d *Door) Server() *http.Server {
+	server := &http.Server{
+		Handler:           d,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       answerWithin,
+		WriteTimeout:      longestWait + 2*answerWithin,
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+	}
+	server.RegisterOnShutdown(func() {
+		if a := d.api.Load(); a != nil {
+			a.drain()
+		}
+	})
+	return server
+}
