@@ -32,7 +32,7 @@ func LockDir(dir string) (*DirLock, error) {
 	}
 	if !taken {
 		defer file.Close()
-		return nil, fmt.Errorf("data folder %s is in use by process %s: stop that one, or choose another folder with --data",
+		return nil, fmt.Errorf("data folder %s is in use by process %s: stop that one, or choose another folder with --data or ORDERLY_DATA",
 			dir, holder(file))
 	}
 	if err := errors.Join(file.Truncate(0), writePid(file)); err != nil {

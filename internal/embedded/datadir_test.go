@@ -39,7 +39,7 @@ func TestLockDir(t *testing.T) {
 
 		_, err := embedded.LockDir(dir)
 		require.EqualError(t, err, "data folder "+dir+" is in use by process "+strconv.Itoa(holder.Process.Pid)+
-			": stop that one, or choose another folder with --data")
+			": stop that one, or choose another folder with --data or ORDERLY_DATA")
 
 		require.NoError(t, holder.Process.Kill())
 		require.Eventually(t, func() bool {
