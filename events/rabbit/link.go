@@ -67,7 +67,8 @@ func (l *link) session(ctx context.Context, patience time.Duration) (*session, e
 		if err == nil {
 			return s, nil
 		}
-		if errors.Is(ctx.Err(), context.Canceled) {
+		if over(ctx) {
+			// Whoever asked was in a hurry, which says nothing about the broker: the next one must not have to wait for it.
 			return nil, err
 		}
 		l.fail(err)
@@ -75,6 +76,12 @@ func (l *link) session(ctx context.Context, patience time.Duration) (*session, e
 			return nil, err
 		}
 	}
+}
+
+// over reports that ctx has ended. A socket with its deadline can be a moment ahead of it.
+func over(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && !time.Now().Before(deadline)
 }
 
 func (l *link) open(ctx context.Context) (*session, error) {

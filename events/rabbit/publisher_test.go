@@ -237,3 +237,25 @@ func TestMoreThanOneBatchAndSeveralRelaysAtOnce(t *testing.T) {
 	require.Equal(t, 1.0, gathered(t, publisher)["orderly_rabbit_epochs_total"])
 	require.Empty(t, publisher.Publish(t.Context(), []listen.Message{}))
 }
+
+// Health is asked for by whoever has a second. That a slow broker has not answered them must not keep events waiting when it does.
+func TestAskingForHealthDoesNotPutOffPublishing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "all")
+	slow := w.proxied()
+	publisher := w.publisher(newRecorder("all").Listener)
+	slow.gate.Lock()
+	const asked = 10
+	for range asked {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		require.Error(t, publisher.Ping(ctx))
+		cancel()
+	}
+	slow.gate.Unlock()
+	w.eventually(func() bool {
+		slow.lock.Lock()
+		defer slow.lock.Unlock()
+		return len(slow.conns) >= asked
+	}, "the broker to be asked each time: a pause would have been everybody's")
+	require.NoError(t, publisher.Publish(t.Context(), about("a", 1, 1))[0])
+}
