@@ -3,14 +3,18 @@ package database_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"path/filepath"
 	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/internal/database"
@@ -190,16 +194,79 @@ func TestMigrateFromSeveralConnectionsAtOnce(t *testing.T) {
 	require.NoError(t, errors.Join(errs...))
 }
 
+// Pending only asks. A newer schema than the asker's is none of its business: old code runs beside new code during an upgrade.
 func TestPendingNamesTheSetThatIsBehind(t *testing.T) {
 	t.Parallel()
-	db := testenv.SQLite(t, "notes")
-	set, err := db.Pending(t.Context(), notes)
-	require.NoError(t, err)
-	require.Equal(t, "notes", set)
-	require.NoError(t, db.Migrate(t.Context(), notes))
-	set, err = db.Pending(t.Context(), notes)
-	require.NoError(t, err)
-	require.Empty(t, set)
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		ctx, db := t.Context(), open("notes")
+		next := database.Migrations{Set: notes.Set, Files: fstest.MapFS{
+			"00001_notes.sql": notes.Files.(fstest.MapFS)["00001_notes.sql"],
+			"00002_more.sql":  {Data: []byte("-- +goose Up\nCREATE TABLE more (id TEXT PRIMARY KEY);\n")},
+		}}
+		pending := func(set database.Migrations, want string) {
+			t.Helper()
+			for range 2 {
+				is, err := db.Pending(ctx, set)
+				require.NoError(t, err)
+				require.Equal(t, want, is)
+			}
+		}
+		versions := func() (count int, err error) {
+			err = db.Get(ctx, &count, `SELECT COUNT(*) FROM schema_notes`)
+			return count, err
+		}
+		pending(notes, "notes")
+		_, err := versions()
+		require.Error(t, err, "asking has made the table of versions")
+
+		require.NoError(t, db.Migrate(ctx, notes))
+		pending(notes, "")
+		pending(next, "notes")
+		require.NoError(t, db.Migrate(ctx, next))
+		before, err := versions()
+		require.NoError(t, err)
+		pending(notes, "")
+		after, err := versions()
+		require.NoError(t, err)
+		require.Equal(t, before, after)
+		var rows int
+		require.NoError(t, db.Get(ctx, &rows, `SELECT COUNT(*) FROM more`))
+	})
+}
+
+// What is left of a connection that was ended in the middle of something is an outage; what a statement did wrong is a defect.
+func TestHowAConnectionEndsIsToldFromADefect(t *testing.T) {
+	t.Parallel()
+	db := testenv.SQLite(t, "notes", notes)
+	for name, c := range map[string]struct {
+		err  error
+		kind fault.Kind
+	}{
+		"the driver gave the connection up":  {driver.ErrBadConn, fault.Unavailable},
+		"the connection was returned":        {sql.ErrConnDone, fault.Unavailable},
+		"pgx has closed it":                  {fmt.Errorf("exec: %w", pgconn.ErrConnClosed), fault.Unavailable},
+		"cut between two messages":           {io.EOF, fault.Unavailable},
+		"cut within a message":               {fmt.Errorf("receive: %w", io.ErrUnexpectedEOF), fault.Unavailable},
+		"the socket is closed":               {net.ErrClosed, fault.Unavailable},
+		"the network says so":                {&net.OpError{Op: "read", Err: errors.New("reset")}, fault.Unavailable},
+		"no answer in time":                  {context.DeadlineExceeded, fault.Unavailable},
+		"a connection failure of the server": {&pgconn.PgError{Code: "08006"}, fault.Unavailable},
+		"too many connections":               {&pgconn.PgError{Code: "53300"}, fault.Unavailable},
+		"the server is going down":           {&pgconn.PgError{Code: "57P01"}, fault.Unavailable},
+		"lost to others too often":           {&pgconn.PgError{Code: "40001"}, fault.Unavailable},
+		"the asker has left":                 {context.Canceled, fault.Internal},
+		"no such row":                        {sql.ErrNoRows, fault.Internal},
+		"a duplicate":                        {&pgconn.PgError{Code: "23505"}, fault.Internal},
+		"a statement took too long":          {&pgconn.PgError{Code: "57014"}, fault.Internal},
+		"a service's own word":               {fault.New(fault.Declined, "no", "no"), fault.Declined},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := db.InTx(t.Context(), func(*database.Tx) error { return c.err })
+			require.ErrorIs(t, err, c.err)
+			require.Equal(t, c.kind, fault.KindOf(err))
+		})
+	}
 }
 
 func TestOpenNamesTheDatabaseAndHidesThePassword(t *testing.T) {

@@ -1,0 +1,38 @@
+package workers_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/testenv"
+)
+
+// A database that was away for long is not left alone for long: everything in it waits. The clock is the bubble's.
+func TestTheRelayLooksAtADatabaseThatIsAwayEveryFewSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := newBox(func(service string, sets ...database.Migrations) *database.DB {
+			return testenv.SQLite(t, service, sets...)
+		}, "orders")
+		write(t, box, "a")
+		_, err := box.DB().Exec(t.Context(), `ALTER TABLE outbox RENAME TO away`)
+		require.NoError(t, err)
+		_, stop := run(t, transport(func(listen.Message) error { return nil }), box)
+		time.Sleep(time.Minute)
+		before := box.DB().Statements()
+		time.Sleep(10 * time.Minute)
+		looks := box.DB().Statements() - before
+		require.GreaterOrEqual(t, looks, int64(10*time.Minute/(6*time.Second)), "looked at too seldom")
+		require.LessOrEqual(t, looks, int64(10*time.Minute/time.Second), "looked at without a pause")
+
+		_, err = box.DB().Exec(t.Context(), `ALTER TABLE away RENAME TO outbox`)
+		require.NoError(t, err)
+		time.Sleep(6 * time.Second)
+		require.Zero(t, unpublished(t, box))
+		stop()
+	})
+}
