@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -10,9 +11,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"text/template"
 	"time"
 
+	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
@@ -20,49 +21,17 @@ import (
 	"example.com/orderly/internal/testenv"
 )
 
-// temporalServer is a Temporal server on PostgreSQL, as one runs in production, with databases of its own.
+// temporalServer is a Temporal server on PostgreSQL, as docker-compose.yml runs it: prepared by the script there and started with the
+// variables there, but for the addresses, and databases of its own.
 type temporalServer struct {
 	t       *testing.T
 	binary  string
-	config  string
+	env     []string
 	addr    string
+	health  string
 	log     string
 	process *exec.Cmd
 }
-
-// serverConfig is the static configuration of the server. Its membership table takes no port above 32767.
-var serverConfig = template.Must(template.New("").Parse(`
-log: {stdout: true, level: error}
-persistence:
-  defaultStore: main
-  visibilityStore: visibility
-  numHistoryShards: 4
-  datastores:
-{{- range .Stores}}
-    {{.Name}}:
-      sql: {pluginName: postgres12, databaseName: {{.Database}}, connectAddr: "{{$.Postgres}}", connectProtocol: tcp,
-            user: "{{$.User}}", password: "{{$.Password}}", maxConns: 8, maxIdleConns: 8}
-{{- end}}
-global:
-  membership: {maxJoinDuration: 30s, broadcastAddress: 127.0.0.1}
-services:
-{{- range .Services}}
-  {{.Name}}:
-    rpc: {grpcPort: {{.Port}}, membershipPort: {{.Membership}}, bindOnLocalHost: true}
-{{- end}}
-clusterMetadata:
-  enableGlobalNamespace: false
-  failoverVersionIncrement: 10
-  masterClusterName: active
-  currentClusterName: active
-  clusterInformation:
-    active: {enabled: true, initialFailoverVersion: 1, rpcName: frontend, rpcAddress: "{{.Frontend}}"}
-dynamicConfigClient: {filepath: "{{.Dynamic}}", pollInterval: 1m}
-`))
-
-type store struct{ Name, Database string }
-
-type service struct{ Name, Port, Membership string }
 
 func newTemporalServer(t *testing.T, parts realParts) *temporalServer {
 	t.Helper()
@@ -74,37 +43,55 @@ func newTemporalServer(t *testing.T, parts realParts) *temporalServer {
 	at, err := url.Parse(parts.server)
 	require.NoError(t, err)
 	password, _ := at.User.Password()
-	stores := []store{{"main", parts.prefix + "_temporal"}, {"visibility", parts.prefix + "_visibility"}}
-	for i, schema := range []string{"temporal", "visibility"} {
-		require.NoError(t, database.EnsurePostgres(t.Context(), parts.server, stores[i].Database))
-		t.Cleanup(func() {
-			require.NoError(t, database.DropPostgres(context.Background(), parts.server, stores[i].Database))
-		})
-		for _, step := range [][]string{{"setup-schema", "-v", "0.0"}, {"update-schema", "--schema-name", "postgresql/v12/" + schema}} {
-			run := exec.Command(tool, append([]string{"--plugin", "postgres12", "--db", stores[i].Database}, step...)...)
-			run.Env = append(os.Environ(), "SQL_HOST="+at.Hostname(), "SQL_PORT="+at.Port(), "SQL_USER="+at.User.Username(), "SQL_PASSWORD="+password)
-			said, err := run.CombinedOutput()
-			require.NoError(t, err, string(said))
-		}
+	c, dir := readComposition(t), t.TempDir()
+	names := map[string]string{"temporal": parts.prefix + "_temporal", "temporal_visibility": parts.prefix + "_visibility"}
+	script := strings.Join(c.Services["temporal-schema"].Command[2:], "")
+	for name, own := range names {
+		t.Cleanup(func() { require.NoError(t, database.DropPostgres(context.Background(), parts.server, own)) })
+		require.Contains(t, script, "\nprepare "+name+" ")
+		script = strings.ReplaceAll(script, "\nprepare "+name+" ", "\nprepare "+own+" ")
 	}
-	ports := freePorts(t, 8)
-	dir := t.TempDir()
+	require.NoError(t, os.Symlink(tool, filepath.Join(dir, "temporal-sql-tool")))
+	prepare := exec.Command("sh", "-euc", script)
+	prepare.Env = given(t, c.Services["temporal-schema"], map[string]string{
+		"SQL_HOST": at.Hostname(), "SQL_PORT": at.Port(), "SQL_USER": at.User.Username(), "SQL_PASSWORD": password, "PATH": dir + ":" + os.Getenv("PATH"),
+	})
+	said, err := prepare.CombinedOutput()
+	require.NoError(t, err, string(said))
+
+	ports := freePorts(t, 9) // those of its membership table must not be above 32767
+	test := c.Services["temporal"].HealthCheck.Test
 	s := &temporalServer{
-		t: t, binary: server, config: filepath.Join(dir, "config.yaml"), log: filepath.Join(dir, "log"), addr: "127.0.0.1:" + ports[0],
+		t: t, binary: server, log: filepath.Join(dir, "log"), addr: "127.0.0.1:" + ports[0],
+		health: strings.Replace(test[len(test)-1], ":7243/", ":"+ports[8]+"/", 1),
+		env: given(t, c.Services["temporal"], map[string]string{
+			"POSTGRES_SEEDS": at.Hostname(), "DB_PORT": at.Port(), "POSTGRES_USER": at.User.Username(), "POSTGRES_PWD": password,
+			"DBNAME": names["temporal"], "VISIBILITY_DBNAME": names["temporal_visibility"], "BIND_ON_IP": "127.0.0.1",
+			"FRONTEND_GRPC_PORT": ports[0], "FRONTEND_MEMBERSHIP_PORT": ports[1], "MATCHING_GRPC_PORT": ports[2], "MATCHING_MEMBERSHIP_PORT": ports[3],
+			"HISTORY_GRPC_PORT": ports[4], "HISTORY_MEMBERSHIP_PORT": ports[5], "WORKER_GRPC_PORT": ports[6], "WORKER_MEMBERSHIP_PORT": ports[7],
+			"FRONTEND_HTTP_PORT": ports[8],
+			// Others use the database server, too.
+			"SQL_MAX_CONNS": "8", "SQL_MAX_IDLE_CONNS": "8", "LOG_LEVEL": "error",
+		}),
 	}
-	dynamic := filepath.Join(dir, "dynamic.yaml")
-	require.NoError(t, os.WriteFile(dynamic, []byte("{}\n"), 0o600))
-	var text strings.Builder
-	require.NoError(t, serverConfig.Execute(&text, map[string]any{
-		"Stores": stores, "Postgres": at.Host, "User": at.User.Username(), "Password": password, "Frontend": s.addr, "Dynamic": dynamic,
-		"Services": []service{
-			{"frontend", ports[0], ports[1]}, {"matching", ports[2], ports[3]}, {"history", ports[4], ports[5]}, {"worker", ports[6], ports[7]},
-		},
-	}))
-	require.NoError(t, os.WriteFile(s.config, []byte(text.String()), 0o600))
 	t.Cleanup(s.stop)
 	s.start()
 	return s
+}
+
+// given is what a container is given, with own instead where it is named, and nothing else.
+func given(t *testing.T, service types.ServiceConfig, own map[string]string) (env []string) {
+	t.Helper()
+	for name, value := range service.Environment {
+		if _, replaced := own[name]; !replaced {
+			require.NotNil(t, value, name)
+			env = append(env, name+"="+*value)
+		}
+	}
+	for name, value := range own {
+		env = append(env, name+"="+value)
+	}
+	return env
 }
 
 func (s *temporalServer) start() {
@@ -112,19 +99,18 @@ func (s *temporalServer) start() {
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(s.t, err)
 	defer func() { _ = log.Close() }()
-	s.process = exec.Command(s.binary, "--allow-no-auth", "--config-file", s.config, "start")
+	s.process = exec.Command(s.binary, "start")
+	s.process.Env, s.process.Dir = s.env, filepath.Dir(s.log)
 	s.process.Stdout, s.process.Stderr = log, log
 	require.NoError(s.t, s.process.Start())
 	began := time.Now()
 	eventually(s.t, time.Minute, "the Temporal server does not come up", func() bool {
-		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
-		defer cancel()
-		c, err := client.DialContext(ctx, client.Options{HostPort: s.addr, Logger: quiet()})
-		if err == nil {
-			_, err = c.CheckHealth(ctx, &client.CheckHealthRequest{})
-			c.Close()
+		response, err := http.Get(s.health)
+		if err != nil {
+			return false
 		}
-		return err == nil
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
 	})
 	s.t.Logf("the Temporal server was up after %s", time.Since(began).Round(100*time.Millisecond))
 }
