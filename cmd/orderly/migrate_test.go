@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/url"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -34,37 +33,40 @@ func TestMigrateThatIsInterruptedHasFailed(t *testing.T) {
 	require.Contains(t, p.printed(), "run orderly migrate again")
 }
 
-// migrateAtOnce migrates from four processes that start at the same moment.
-func (w *world) migrateAtOnce() {
+// migrateAtOnce migrates from four processes that start at the same moment, and calls done as soon as the first of them has ended.
+func (w *world) migrateAtOnce(done func()) {
 	w.t.Helper()
-	var all sync.WaitGroup
-	processes := make([]*process, 4)
+	processes, ended := make([]*process, 4), make(chan bool, 4)
 	for i := range processes {
 		processes[i] = w.launch("migrate")
-		all.Go(func() { <-processes[i].ended })
+		go func() { <-processes[i].ended; ended <- true }()
 	}
-	all.Wait()
+	<-ended
+	done()
+	for range processes[1:] {
+		<-ended
+	}
 	for _, p := range processes {
 		require.Zero(w.t, p.cmd.ProcessState.ExitCode(), p.printed())
 	}
 }
 
-// Several processes migrate at once, on an empty server and a namespace that does not exist: a saga can be started as soon as the last of
-// them has ended.
+// Several processes migrate at once, on an empty server and a namespace that does not exist. When one of them has ended, a saga can be
+// started.
 func TestMigrateAtOnce(t *testing.T) {
 	t.Parallel()
 	parts := newRealParts(t)
 	server := testenv.Temporal(t, workflows.SearchAttributes())
 	w := newWorld(t)
 	w.env = append(append(w.env, parts.env()...), "ORDERLY_PRODUCTS=demo", "TEMPORAL_ADDRESS="+server, "TEMPORAL_NAMESPACE="+parts.prefix)
-	w.migrateAtOnce()
-
-	c, err := client.Dial(client.Options{HostPort: server, Namespace: parts.prefix, Logger: quiet()})
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
 	in := workflows.InputFor(orders.Order{ID: "first", CustomerID: "c", Total: money.Money{Minor: 1, Currency: "EUR"}}, true, false)
-	_, err = c.ExecuteWorkflow(t.Context(), in.StartOptions(), workflows.OrderWorkflow, in)
-	require.NoError(t, err)
+	w.migrateAtOnce(func() {
+		c, err := client.Dial(client.Options{HostPort: server, Namespace: parts.prefix, Logger: quiet()})
+		require.NoError(t, err)
+		defer c.Close()
+		_, err = c.ExecuteWorkflow(t.Context(), in.StartOptions(), workflows.OrderWorkflow, in)
+		require.NoError(t, err)
+	})
 
 	list, err := config{Products: "demo"}.products()
 	require.NoError(t, err)
@@ -104,7 +106,7 @@ func TestMigrateBesideARunningSystem(t *testing.T) {
 	}
 	before := state()
 	require.Contains(t, before, "stock MUG-BLUE 1000000 2")
-	d.migrateAtOnce()
+	d.migrateAtOnce(func() {})
 	require.ElementsMatch(t, before, state())
 	d.requireCompleted(s, d.place(s, "pm_card_visa").ID)
 	d.stop(append(roleNames(roles), "sandbox")...)
