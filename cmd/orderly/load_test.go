@@ -1,10 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -12,19 +15,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"example.com/orderly/internal/sandbox"
 )
 
-var (
-	killOrders = flag.Int("orders", 60, "how many orders TestKillEachProcess places")
-	outage     = flag.Duration("outage", 4*time.Second, "how long TestOutages takes each part away")
-)
+var killOrders = flag.Int("orders", 60, "how many orders TestKillEachProcess places")
 
 // load is customers who place orders and come back with the same key until they have got a 202.
 type load struct {
-	w    *world
-	shop *shop
+	w     *world
+	shop  *shop
+	pause time.Duration // before a client comes back
 
 	lock     sync.Mutex
 	accepted []string
@@ -33,7 +35,9 @@ type load struct {
 	clients  sync.WaitGroup
 }
 
-func (w *world) newLoad() *load { return &load{w: w, shop: w.customer(), answers: map[string]int{}} }
+func (w *world) newLoad() *load {
+	return &load{w: w, shop: w.customer(), pause: 200 * time.Millisecond, answers: map[string]int{}}
+}
 
 var statusOf = regexp.MustCompile(`: (\d{3} [A-Za-z ]+)`)
 
@@ -57,7 +61,7 @@ func (l *load) place(ctx context.Context, key string) {
 		l.answers[said]++
 		l.lock.Unlock()
 		select {
-		case <-time.After(200 * time.Millisecond):
+		case <-time.After(l.pause):
 		case <-ctx.Done():
 			return
 		}
@@ -102,23 +106,26 @@ func (l *load) requireAllCompleted(stock int64, longest time.Duration) {
 	t := l.w.t
 	t.Helper()
 	l.clients.Wait()
-	began := time.Now()
 	seen := map[string]bool{}
 	for _, id := range l.accepted {
 		require.False(t, seen[id], "order %s was accepted under two keys", id)
 		seen[id] = true
-		var order shopOrder
-		require.Eventually(t, func() bool {
-			found, err := l.shop.order(t.Context(), id)
-			if err == nil {
-				order = found
-			}
-			return order.State == "completed" && len(order.Timeline) >= len(completedEvents) && len(order.Mails) > 0
-		}, longest-time.Since(began), 20*time.Millisecond, "order %s: %+v", id, order)
-		require.Equal(t, completedEvents, typesOf(order), id)
-		require.Len(t, order.Mails, 1, id)
 	}
-	t.Logf("all of them completed, with events and mails, %s later", time.Since(began).Round(100*time.Millisecond))
+	deadline, ids := time.Now().Add(longest), make(chan string)
+	var wrong errgroup.Group
+	for range 4 {
+		wrong.Go(func() (err error) {
+			for id := range ids { // all of them, so that whoever sends them is not kept
+				err = errors.Join(err, l.awaitCompleted(id, deadline))
+			}
+			return err
+		})
+	}
+	for id := range seen {
+		ids <- id
+	}
+	close(ids)
+	require.NoError(t, wrong.Wait())
 
 	charges, err := l.shop.book(t.Context(), "")
 	require.NoError(t, err)
@@ -137,6 +144,25 @@ func (l *load) requireAllCompleted(stock int64, longest time.Duration) {
 	left, err := l.shop.available(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, stock-int64(len(seen)), left["MUG-BLUE"])
+}
+
+// awaitCompleted returns when the order has completed with each event once and its one mail.
+func (l *load) awaitCompleted(id string, deadline time.Time) error {
+	for {
+		order, err := l.shop.order(l.w.t.Context(), id)
+		done := err == nil && order.State == "completed" && len(order.Timeline) >= len(completedEvents) && len(order.Mails) > 0
+		if done && slices.Equal(completedEvents, typesOf(order)) && len(order.Mails) == 1 {
+			return nil
+		}
+		if done || time.Now().After(deadline) {
+			return fmt.Errorf("order %s: %+v: %w", id, order, cmp.Or(err, errors.New("it has not completed with each event and its mail once")))
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-l.w.t.Context().Done():
+			return l.w.t.Context().Err()
+		}
+	}
 }
 
 // While orders come in, each process in turn is killed with -9 and started again. Every order that was accepted completes, charged
@@ -162,7 +188,11 @@ func TestKillEachProcess(t *testing.T) {
 		d.kill(name)
 		d.start(name)
 	}
-	l.requireAllCompleted(stock["MUG-BLUE"], 3*time.Minute)
-	t.Log(l.said())
+	l.clients.Wait()
+	began := time.Now()
+	drained := d.drained()
+	require.Eventually(t, func() bool { return len(drained()) == drainStages }, 3*time.Minute, 50*time.Millisecond, "not everything is done")
+	t.Logf("everything done %s after the last 202; %s", time.Since(began).Round(100*time.Millisecond), l.said())
+	l.requireAllCompleted(stock["MUG-BLUE"], time.Minute)
 	d.stop(names...)
 }

@@ -3,23 +3,12 @@ package main
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
-
-// behind puts a proxy before the server of a URL.
-func behind(t *testing.T, rawURL string) (*proxy, string) {
-	t.Helper()
-	at, err := url.Parse(rawURL)
-	require.NoError(t, err)
-	p := newProxy(t, at.Host)
-	at.Host = p.addr
-	return p, at.String()
-}
 
 // readiness is what a process says about itself; nothing while it says nothing.
 func readiness(addr string) (status int, word string) {

@@ -115,6 +115,11 @@ func (s *temporalServer) start() {
 	s.t.Logf("the Temporal server was up after %s", time.Since(began).Round(100*time.Millisecond))
 }
 
+func (s *temporalServer) kill() {
+	_ = s.process.Process.Kill()
+	s.stop()
+}
+
 func (s *temporalServer) stop() {
 	if s.process == nil {
 		return
