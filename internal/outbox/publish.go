@@ -3,10 +3,9 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 
 	"example.com/orderly/internal/database"
 )
@@ -23,6 +22,8 @@ type Pending struct {
 	Body     string `db:"body"`
 	// Attempts is how often publishing it has failed.
 	Attempts int `db:"attempts"`
+	// Written is when the state it reports was recorded.
+	Written database.Time `db:"created_at"`
 }
 
 // Claim takes up to limit due events for the caller to publish, oldest first and never two of one subject: a subject's next
@@ -33,34 +34,30 @@ func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]P
 	err := o.db.InTx(ctx, func(tx *database.Tx) error {
 		claimed = nil
 		now := o.now()
-		// What is due is asked of each row, never of a position in the table: rows become visible in another order than
-		// they were written in, and a relay that remembered how far it had read would lose the late ones.
-		if err := tx.Select(ctx, &claimed, `
-			SELECT event_id, subject, sequence, event_type, body, attempts
-			FROM outbox
-			WHERE published_at IS NULL AND next_attempt_at <= ?
-			  AND NOT EXISTS (
-			      SELECT 1 FROM outbox AS earlier
-			      WHERE earlier.subject = outbox.subject AND earlier.sequence < outbox.sequence
-			        AND earlier.published_at IS NULL)
-			ORDER BY next_attempt_at
-			LIMIT ?`+tx.LockFreeRows(), database.At(now), limit); err != nil {
-			return err
-		}
-		if len(claimed) == 0 {
-			return nil
-		}
-		query, args, err := sqlx.In(`UPDATE outbox SET next_attempt_at = ? WHERE event_id IN (?)`,
-			database.At(now.Add(lease)), ids(claimed))
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, query, args...)
-		return err
+		// What is due is asked of each row, never of a position in the table: rows become visible in another order than they
+		// were written in, and a relay that remembered how far it had read would lose the late ones. A subject's sequence has no
+		// gaps and is published in order, so the event before is the only one to ask about. How PostgreSQL reads this must not
+		// depend on its statistics: OFFSET 0 keeps it from making a join of the condition, a limit it cannot know from reading
+		// and sorting all that is due.
+		return tx.Select(ctx, &claimed, `
+			UPDATE outbox SET next_attempt_at = ?
+			WHERE `+tx.AmongFree(`event_id`, `
+			    SELECT event_id FROM outbox
+			    WHERE CASE WHEN published_at IS NULL THEN TRUE ELSE FALSE END AND next_attempt_at <= ?
+			      AND NOT EXISTS (
+			          SELECT 1 FROM outbox AS earlier
+			          WHERE earlier.subject = outbox.subject AND earlier.sequence = outbox.sequence - 1
+			            AND earlier.published_at IS NULL
+			          LIMIT 1 OFFSET 0)
+			    ORDER BY next_attempt_at
+			    LIMIT (SELECT CAST(? AS BIGINT))`)+`
+			RETURNING event_id, subject, sequence, event_type, body, attempts, created_at`,
+			database.At(now.Add(lease)), database.At(now), limit)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim events of %s: %w", o.source, err)
 	}
+	slices.SortFunc(claimed, func(a, b Pending) int { return a.Written.Compare(b.Written.Time) })
 	return claimed, nil
 }
 
@@ -69,13 +66,14 @@ func (o *Outbox) MarkPublished(ctx context.Context, published []Pending) error {
 	if len(published) == 0 {
 		return nil
 	}
-	query, args, err := sqlx.In(`
-		UPDATE outbox SET published_at = ?, last_error = '' WHERE event_id IN (?) AND published_at IS NULL`,
-		database.At(o.now()), ids(published))
-	if err != nil {
-		return err
+	ids := make([]string, len(published))
+	for i, event := range published {
+		ids[i] = event.ID
 	}
-	if _, err := o.db.Exec(ctx, query, args...); err != nil {
+	among, arg := o.db.Among(`event_id`, ids)
+	if _, err := o.db.Exec(ctx, `
+		UPDATE outbox SET published_at = ?, last_error = '' WHERE `+among+` AND published_at IS NULL`,
+		database.At(o.now()), arg); err != nil {
 		return fmt.Errorf("mark %d events of %s published: %w", len(published), o.source, err)
 	}
 	return nil
@@ -103,7 +101,8 @@ func (o *Outbox) Backlog(ctx context.Context) (waiting int64, oldest time.Time, 
 		Oldest  database.Time `db:"oldest"`
 	}
 	if err := o.db.Get(ctx, &row, `
-		SELECT COUNT(*) AS waiting, MIN(created_at) AS oldest FROM outbox WHERE published_at IS NULL`); err != nil {
+		SELECT COUNT(*) AS waiting, MIN(created_at) AS oldest
+		FROM outbox WHERE CASE WHEN published_at IS NULL THEN TRUE ELSE FALSE END`); err != nil {
 		return 0, time.Time{}, fmt.Errorf("measure the backlog of %s: %w", o.source, err)
 	}
 	return row.Waiting, row.Oldest.Time, nil
@@ -119,12 +118,4 @@ func (o *Outbox) Prune(ctx context.Context, before time.Time, limit int) (int64,
 		return 0, fmt.Errorf("prune the outbox of %s: %w", o.source, err)
 	}
 	return deleted, nil
-}
-
-func ids(batch []Pending) []string {
-	list := make([]string, len(batch))
-	for i, event := range batch {
-		list[i] = event.ID
-	}
-	return list
 }

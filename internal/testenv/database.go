@@ -75,6 +75,21 @@ func open(t testing.TB, service, at string, sets []database.Migrations) *databas
 	return db
 }
 
+// URL is where db is, for database.Open, so that another process or another pool can open it too.
+func URL(t testing.TB, db *database.DB) string {
+	t.Helper()
+	var name string
+	if db.Engine() == database.SQLite {
+		require.NoError(t, db.Get(t.Context(), &name, `SELECT file FROM pragma_database_list WHERE name = 'main'`))
+		return "sqlite:" + name
+	}
+	require.NoError(t, db.Get(t.Context(), &name, `SELECT current_database()`))
+	at, err := url.Parse(os.Getenv("DATABASE_URL"))
+	require.NoError(t, err)
+	at.Path = "/" + name
+	return at.String()
+}
+
 // Missing skips the test and says which variable would have it run; with REQUIRE_INTEGRATION=1 it fails instead.
 func Missing(t testing.TB, variable, example string) {
 	t.Helper()

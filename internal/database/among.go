@@ -1,0 +1,27 @@
+package database
+
+import "encoding/json"
+
+// Among is the condition that column is one of values, and the argument for its placeholder. However many values there are the
+// text is the same, so that the server parses it once. PostgreSQL takes an array it has to make first for a short one, and looks
+// its elements up; of one it is given it would rather read a table of some thousand rows from end to end.
+func (db *DB) Among(column string, values []string) (condition string, arg any) {
+	if db.engine == PostgreSQL {
+		return column + ` = ANY (ARRAY(SELECT unnest(CAST(? AS TEXT[]))))`, values
+	}
+	list, err := json.Marshal(values)
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	return column + ` IN (SELECT value FROM json_each(?))`, string(list)
+}
+
+// AmongFree is the condition that column is one of those that query, a SELECT of one column, finds and no other transaction has
+// locked; they are locked until the end of this one. PostgreSQL would be free to run an IN more than once, each time locking
+// other rows; an array is made once, and its elements are looked up whatever the statistics say.
+func (tx *Tx) AmongFree(column, query string) string {
+	if tx.db.engine == PostgreSQL {
+		return column + ` = ANY (ARRAY(` + query + tx.LockFreeRows() + `))`
+	}
+	return column + ` IN (` + query + `)`
+}

@@ -1,0 +1,78 @@
+package outbox_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/testenv"
+)
+
+// fill writes published and then waiting events, ten to a subject, without the detour over Append.
+func fill(t *testing.T, db *database.DB, published, waiting int) {
+	t.Helper()
+	for n, state := range map[int]string{published: "published", waiting: "waiting"} {
+		at := "NULL"
+		if state == "published" {
+			at = "next_attempt_at"
+		}
+		_, err := db.Exec(t.Context(), fmt.Sprintf(`
+			WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < %[1]d)
+			INSERT INTO outbox (subject, sequence, event_id, event_type, body, created_at, next_attempt_at, published_at)
+			SELECT subject, sequence, 'orders/' || subject || '/' || sequence, 'order.resumed.v1', '{}', next_attempt_at, next_attempt_at, %[2]s
+			FROM (SELECT '%[3]s' || (n / 10) AS subject, n %% 10 + 1 AS sequence, CAST(? AS TIMESTAMPTZ) AS next_attempt_at FROM numbers) AS rows
+			WHERE %[1]d > 0`, n, at, state), database.At(new(clock).now()))
+		require.NoError(t, err)
+	}
+}
+
+// What a claim reads must not depend on what PostgreSQL believes to know: it gathers statistics now and then, mostly at moments
+// when nothing waits, and the claim has to work on the day that everything does.
+func TestAClaimReadsLittleWhateverTheStatisticsSay(t *testing.T) {
+	t.Parallel()
+	const waiting, limit = 20_000, 200
+	for name, prepare := range map[string]func(t *testing.T, db *database.DB){
+		"none": func(t *testing.T, db *database.DB) { fill(t, db, 0, waiting) },
+		"from a moment when all was published": func(t *testing.T, db *database.DB) {
+			fill(t, db, 10_000, 0)
+			analyze(t, db)
+			fill(t, db, 0, waiting)
+		},
+		"true": func(t *testing.T, db *database.DB) {
+			fill(t, db, 10_000, waiting)
+			analyze(t, db)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+				db, recorder := testenv.Recorded(t, open("orders", outbox.Migrations()))
+				prepare(t, db)
+				c := &clock{}
+				box := outbox.New(db, "orders", c.now)
+				var claimed []outbox.Pending
+				ran := recorder.Explain(func() {
+					var err error
+					claimed, err = box.Claim(t.Context(), limit, lease)
+					require.NoError(t, err)
+					require.NoError(t, box.MarkPublished(t.Context(), claimed))
+				})
+				require.Len(t, claimed, limit)
+				require.Len(t, ran, 6, "begin, claim, commit, begin, mark, commit")
+				for _, s := range ran {
+					require.Empty(t, s.Plan.Scanned, "%s\n%s", s.Query, s.Plan.Text)
+					require.Less(t, s.Plan.Rows, int64(40*limit), "%s\n%s", s.Query, s.Plan.Text)
+				}
+			})
+		})
+	}
+}
+
+func analyze(t *testing.T, db *database.DB) {
+	t.Helper()
+	_, err := db.Exec(t.Context(), `ANALYZE`)
+	require.NoError(t, err)
+}
