@@ -68,17 +68,19 @@ func NewRelay(boxes []*outbox.Outbox, transport Transport, metrics prometheus.Re
 func (r *Relay) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, box := range r.boxes {
-		all.Go(func() { r.serve(ctx, box) })
+		full := make(chan struct{}, 1)
+		all.Go(func() { r.serve(ctx, box, full) })
+		all.Go(func() { r.help(ctx, box, full) })
 	}
 	all.Wait()
 	return nil
 }
 
 // serve publishes one outbox, each apart from the others: a database that is down stops its own events only.
-func (r *Relay) serve(ctx context.Context, box *outbox.Outbox) {
+func (r *Relay) serve(ctx context.Context, box *outbox.Outbox, full chan struct{}) {
 	troubles := 0
 	for ctx.Err() == nil {
-		claimed, err := r.pass(ctx, box)
+		claimed, err := r.pass(ctx, box, full)
 		if ctx.Err() != nil {
 			return
 		}
@@ -100,12 +102,33 @@ func (r *Relay) serve(ctx context.Context, box *outbox.Outbox) {
 	}
 }
 
-// pass moves one batch. Between the claim and the mark the events are with the transport; the order of the two is what no event
-// is lost by. An error is the outbox's; what the transport refuses is recorded with the event.
-func (r *Relay) pass(ctx context.Context, box *outbox.Outbox) (claimed int, err error) {
+// help works beside serve while there is more than one batch, as a second relay would: one is claimed or marked while the other is
+// with the transport. When less comes in it would only make the batches smaller.
+func (r *Relay) help(ctx context.Context, box *outbox.Outbox, full chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-full:
+		}
+		if _, err := r.pass(ctx, box, full); err != nil && ctx.Err() == nil {
+			r.log.Warn("the relay can't use its outbox", "source", box.Source(), "error", err)
+		}
+	}
+}
+
+// pass moves one batch, and says when there may be another. Between the claim and the mark the events are with the transport; the
+// order of the two is what no event is lost by. An error is the outbox's; what the transport refuses is recorded with the event.
+func (r *Relay) pass(ctx context.Context, box *outbox.Outbox, full chan<- struct{}) (claimed int, err error) {
 	batch, err := box.Claim(ctx, relayBatch, relayLease)
 	if err != nil || len(batch) == 0 {
 		return 0, err
+	}
+	if len(batch) == relayBatch {
+		select {
+		case full <- struct{}{}:
+		default:
+		}
 	}
 	messages := make([]listen.Message, len(batch))
 	for i, event := range batch {

@@ -243,6 +243,47 @@ func TestRunFinishesWhatIsOnItsWay(t *testing.T) {
 	})
 }
 
+// meeting is a transport whose first batch waits for a second one.
+type meeting struct {
+	calls  atomic.Int64
+	second chan struct{}
+	met    atomic.Bool
+}
+
+func (m *meeting) Publish(ctx context.Context, messages []listen.Message) []error {
+	switch m.calls.Add(1) {
+	case 1:
+		select {
+		case <-m.second:
+			m.met.Store(true)
+		case <-ctx.Done():
+		}
+	case 2:
+		close(m.second)
+	}
+	return make([]error, len(messages))
+}
+
+func TestABacklogIsClaimedWhileABatchIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		box := newBox(open, "orders")
+		require.NoError(t, box.DB().InTx(t.Context(), func(tx *database.Tx) error {
+			for n := range 201 {
+				if err := box.Append(t.Context(), tx, fmt.Sprint("s", n), events.OrderResumed{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		m := &meeting{second: make(chan struct{})}
+		run(t, m, box)
+		eventually(t, func() bool { return unpublished(t, box) == 0 })
+		require.True(t, m.met.Load(), "the second batch waited for the first")
+		require.EqualValues(t, 2, m.calls.Load())
+	})
+}
+
 func TestTidyKeepsWhatIsWithinItsWindow(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
