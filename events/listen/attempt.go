@@ -17,7 +17,11 @@ var errTaken = errors.New("the event is no longer pending")
 // attempt handles one claimed event and writes down what became of it. It returns an error only when that could not be written:
 // then the event stays claimed until its lease ends.
 func (in *Inbox) attempt(ctx context.Context, l *registered, r row) error {
-	err := in.handle(ctx, l, r)
+	return in.conclude(ctx, l, r, in.handle(ctx, l, r))
+}
+
+// conclude writes down what became of one attempt at one event.
+func (in *Inbox) conclude(ctx context.Context, l *registered, r row, err error) error {
 	switch {
 	case err == nil:
 		l.done.Add(1)

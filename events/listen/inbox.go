@@ -63,8 +63,9 @@ type registered struct {
 }
 
 // Open returns the inbox of listeners in the database behind pool; engine is PostgreSQL or SQLite. The pool stays the
-// caller's to close. A SQLite pool must be opened as OpenSQLite does. An error says which listener is wrong and why; two of
-// the same name are one.
+// caller's to close. A SQLite pool must be opened as OpenSQLite does; a PostgreSQL pool should set
+// idle_in_transaction_session_timeout, to a minute, say, so that the locks of a process end that vanished with its machine. An
+// error says which listener is wrong and why; two of the same name are one.
 func Open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener, options Options) (*Inbox, error) {
 	if engine != PostgreSQL && engine != SQLite {
 		return nil, fmt.Errorf("no inbox on engine %q: it is %q or %q", engine, PostgreSQL, SQLite)

@@ -40,7 +40,8 @@ func (in *Inbox) Dead(ctx context.Context, listener string, limit int) ([]Entry,
 	if err := in.db.Select(ctx, &rows, `
 		SELECT listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,
 		    received_at, done_at
-		FROM inbox WHERE listener = ? AND state <> 'done' AND state = 'dead' ORDER BY received_at, event_id LIMIT ?`,
+		FROM inbox WHERE listener = ? AND CASE WHEN state = 'done' THEN FALSE ELSE TRUE END AND state = 'dead'
+		ORDER BY received_at, event_id LIMIT ?`,
 		listener, limit); err != nil {
 		return nil, fmt.Errorf("list the dead events of listener %s: %w", listener, err)
 	}
@@ -147,7 +148,7 @@ func (in *Inbox) Stats(ctx context.Context) ([]Stat, error) {
 	// Done events are not counted here: there are as many as the window of Prune is long.
 	if err := in.db.Select(ctx, &rows, `
 		SELECT listener, state, COUNT(*) AS events, MIN(received_at) AS oldest
-		FROM inbox WHERE state <> 'done' GROUP BY listener, state`); err != nil {
+		FROM inbox WHERE CASE WHEN state = 'done' THEN FALSE ELSE TRUE END GROUP BY listener, state`); err != nil {
 		return nil, fmt.Errorf("count the inbox: %w", err)
 	}
 	stats := make([]Stat, len(in.listeners))

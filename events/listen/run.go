@@ -1,14 +1,14 @@
 package listen
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/jmoiron/sqlx"
 
 	"example.com/orderly/internal/database"
 )
@@ -16,8 +16,8 @@ import (
 const (
 	// leaseSlack is how much longer than its time-out an attempt is protected from being taken over.
 	leaseSlack = 5 * time.Second
-	// claimed at once by a worker whose listener only writes to its own database. One that waits for the outside claims one at
-	// a time, so that no event sits behind a slow one while another worker is free.
+	// batch is taken at once by a worker whose listener only writes to its own database. One that waits for the outside claims one
+	// at a time, so that no event sits behind a slow one while another worker is free.
 	batch = 32
 	// recordTimeout bounds writing down what became of an attempt, which must be tried although its context has ended.
 	recordTimeout = 5 * time.Second
@@ -54,12 +54,25 @@ func (in *Inbox) Run(ctx context.Context) error {
 	return nil
 }
 
-// work is one worker: claim, handle, again; and wait when there is nothing. The wake is a hint, the table is the truth.
+// work is one worker: take what is due, handle it, again; and wait when there is nothing. The wake is a hint, the table is the
+// truth.
 func (in *Inbox) work(ctx, handling context.Context, l *registered) {
-	failures := 0
+	// A worker begins with events handled one by one, and does so again after a batch has failed. So one event that fails, or
+	// even ends the process, is found, and the others get through.
+	careful, failures := true, 0
 	for ctx.Err() == nil {
-		found, err := in.round(ctx, handling, l)
+		var found int
+		var err error
+		if careful || l.Effect != nil {
+			found, err = in.oneByOne(ctx, handling, l)
+		} else {
+			found, err = in.together(ctx, handling, l)
+		}
+		spoilt := errors.Is(err, errSpoilt)
+		careful = spoilt || careful && found == 0
 		switch {
+		case spoilt:
+			in.options.Log.Debug("some events are handled again, one by one", "listener", l.Name, "error", err)
 		case err != nil && ctx.Err() == nil:
 			if failures == 0 {
 				in.options.Log.Warn("listener pauses: its database does not answer", "listener", l.Name, "error", err)
@@ -75,8 +88,9 @@ func (in *Inbox) work(ctx, handling context.Context, l *registered) {
 	}
 }
 
-// round claims what is due and handles it. It returns an error only when the inbox's own database fails.
-func (in *Inbox) round(ctx, handling context.Context, l *registered) (int, error) {
+// oneByOne claims what is due and handles each event in a transaction of its own. It returns an error only when the inbox's own
+// database fails.
+func (in *Inbox) oneByOne(ctx, handling context.Context, l *registered) (int, error) {
 	limit := batch
 	if l.Effect != nil {
 		limit = 1
@@ -99,46 +113,48 @@ func (in *Inbox) round(ctx, handling context.Context, l *registered) (int, error
 	return len(claimed), nil
 }
 
-// claim takes the oldest unfinished event of up to limit subjects, if it is due, for as long as one attempt may take. An event
-// whose predecessor waits, runs or is dead is not the oldest unfinished one; Unordered looks past the dead.
+// claim takes due events for as long as one attempt may take.
 func (in *Inbox) claim(ctx context.Context, l *registered, limit int) (claimed []row, until time.Time, err error) {
 	err = in.db.InTx(ctx, func(tx *database.Tx) error {
-		claimed = nil
-		now := in.options.Now()
-		until = now.Add(l.Timeout + leaseSlack)
-		if err := tx.Select(ctx, &claimed, `
-			SELECT listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,
-			    received_at, done_at
-			FROM inbox
-			WHERE listener = ? AND state = 'pending' AND next_attempt_at <= ?
-			  AND NOT EXISTS (
-			      SELECT 1 FROM inbox AS earlier
-			      WHERE earlier.listener = inbox.listener AND earlier.source = inbox.source
-			        AND earlier.subject = inbox.subject AND earlier.sequence < inbox.sequence
-			        AND earlier.state <> 'done' AND earlier.state <> ?)
-			ORDER BY next_attempt_at, sequence
-			LIMIT ?`+tx.LockFreeRows(), l.Name, database.At(now), passable(l), limit); err != nil {
-			return err
-		}
-		if len(claimed) == 0 {
-			return nil
-		}
-		ids := make([]string, len(claimed))
-		for i, r := range claimed {
-			ids[i] = r.EventID
-		}
-		query, args, err := sqlx.In(`UPDATE inbox SET next_attempt_at = ? WHERE listener = ? AND event_id IN (?)`,
-			database.At(until), l.Name, ids)
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, query, args...)
+		until = in.options.Now().Add(l.Timeout + leaseSlack)
+		claimed, err = in.take(ctx, tx, l, limit, `next_attempt_at = ?`, database.At(until))
 		return err
 	})
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("claim events for listener %s: %w", l.Name, err)
 	}
 	return claimed, until, nil
+}
+
+// take changes the oldest unfinished event of each of up to limit subjects, if it is due and nobody else is taking it, and
+// returns these events, the ones received first at the top. An event whose predecessor waits, runs or is dead is not the oldest
+// unfinished one; Unordered looks past the dead.
+func (in *Inbox) take(ctx context.Context, tx *database.Tx, l *registered, limit int, change string, to ...any) ([]row, error) {
+	var taken []row
+	// How PostgreSQL reads this must not depend on its statistics; the migration of the indexes says why. OFFSET 0 keeps it from
+	// making a join of the condition, a limit it cannot know from reading and sorting all that is due.
+	if err := tx.Select(ctx, &taken, `
+		UPDATE inbox SET `+change+`
+		WHERE listener = ? AND `+tx.AmongFree(`event_id`, `
+		    SELECT event_id FROM inbox
+		    WHERE listener = ? AND CASE WHEN state = 'pending' THEN TRUE ELSE FALSE END AND next_attempt_at <= ?
+		      AND NOT EXISTS (
+		          SELECT 1 FROM inbox AS earlier
+		          WHERE earlier.listener = inbox.listener AND earlier.source = inbox.source
+		            AND earlier.subject = inbox.subject AND earlier.sequence < inbox.sequence
+		            AND CASE WHEN earlier.state = 'done' THEN FALSE ELSE TRUE END AND earlier.state <> ?
+		          LIMIT 1 OFFSET 0)
+		    ORDER BY next_attempt_at
+		    LIMIT (SELECT CAST(? AS BIGINT))`)+`
+		RETURNING listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,
+		    received_at, done_at`,
+		append(to, l.Name, l.Name, database.At(in.options.Now()), passable(l), limit)...); err != nil {
+		return nil, err
+	}
+	slices.SortFunc(taken, func(a, b row) int {
+		return cmp.Or(a.Received.Compare(b.Received.Time), cmp.Compare(a.Sequence, b.Sequence))
+	})
+	return taken, nil
 }
 
 // passable is the state, besides done, of an event that does not hold back later ones of its subject.

@@ -41,6 +41,8 @@ type world struct {
 	db    *database.DB
 	clock *clock
 	log   *slog.Logger
+	// stopping is called once run's context has ended.
+	stopping func()
 }
 
 func eachEngine(t *testing.T, test func(t *testing.T, w *world)) {
@@ -69,6 +71,9 @@ func (w *world) run(inbox *listen.Inbox) (stop func()) {
 	go func() { ended <- inbox.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
+		if w.stopping != nil {
+			w.stopping()
+		}
 		require.NoError(w.t, <-ended)
 	})
 	w.t.Cleanup(stop)

@@ -13,7 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // driver "pgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 	_ "modernc.org/sqlite" // driver "sqlite"
 )
@@ -86,10 +87,16 @@ func openError(name, rawURL string, err error) error {
 }
 
 func (db *DB) openPostgres(rawURL string) error {
-	pool, err := sqlx.Open("pgx", rawURL)
+	config, err := pgx.ParseConfig(rawURL)
 	if err != nil {
 		return errors.New("the URL cannot be read") // the driver's own message may quote the password
 	}
+	// A process that vanishes without a word, with its machine, must not keep its locks: the server would notice after hours. Not
+	// a parameter of the connection, which poolers refuse.
+	pool := sqlx.NewDb(stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, fmt.Sprintf(`SET idle_in_transaction_session_timeout = %d`, longestTx.Milliseconds()))
+		return err
+	})), "pgx")
 	pool.SetMaxOpenConns(maxOpen)
 	pool.SetMaxIdleConns(maxOpen)
 	pool.SetConnMaxIdleTime(5 * time.Minute)

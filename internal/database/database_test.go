@@ -158,6 +158,20 @@ func TestInTxRunsADeadlockedTransactionAgain(t *testing.T) {
 	})
 }
 
+// What a process held locked that vanished together with its machine is free again after a time that nobody may use a transaction for.
+func TestTheServerEndsATransactionNobodyUses(t *testing.T) {
+	t.Parallel()
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		db := open("notes", notes)
+		if db.Engine() == database.SQLite {
+			t.Skip("SQLite has no server: locks are those of the process")
+		}
+		var longest string
+		require.NoError(t, db.Get(t.Context(), &longest, `SHOW idle_in_transaction_session_timeout`))
+		require.Equal(t, "1min", longest)
+	})
+}
+
 func TestTimeIsReadAsItWasWritten(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {

@@ -14,7 +14,10 @@ import (
 // fill writes published and then waiting events, ten to a subject, without the detour over Append.
 func fill(t *testing.T, db *database.DB, published, waiting int) {
 	t.Helper()
-	for n, state := range map[int]string{published: "published", waiting: "waiting"} {
+	for state, n := range map[string]int{"published": published, "waiting": waiting} {
+		if db.Engine() == database.SQLite {
+			n /= 20 // its plans do not depend on how many there are
+		}
 		at := "NULL"
 		if state == "published" {
 			at = "next_attempt_at"
@@ -33,7 +36,7 @@ func fill(t *testing.T, db *database.DB, published, waiting int) {
 // when nothing waits, and the claim has to work on the day that everything does.
 func TestAClaimReadsLittleWhateverTheStatisticsSay(t *testing.T) {
 	t.Parallel()
-	const waiting, limit = 20_000, 200
+	const waiting, limit = 20_000, 50
 	for name, prepare := range map[string]func(t *testing.T, db *database.DB){
 		"none": func(t *testing.T, db *database.DB) { fill(t, db, 0, waiting) },
 		"from a moment when all was published": func(t *testing.T, db *database.DB) {

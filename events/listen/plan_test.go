@@ -1,0 +1,89 @@
+package listen_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/events"
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/testenv"
+)
+
+// fill writes events of the listener, ten to a subject, without the detour over Store.
+func fill(t *testing.T, db *database.DB, listener, state string, events int, at time.Time) {
+	t.Helper()
+	if db.Engine() == database.SQLite {
+		events /= 20 // its plans do not depend on how many there are
+	}
+	done := "NULL"
+	if state == "done" {
+		done = "at"
+	}
+	_, err := db.Exec(t.Context(), fmt.Sprintf(`
+		WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < %d)
+		INSERT INTO inbox (listener, event_id, source, subject, sequence, event_type, body, state, next_attempt_at, received_at, done_at)
+		SELECT '%s', 'orders/' || subject || '/' || sequence, 'orders', subject, sequence, 'order.resumed.v1',
+		    '{"specversion":"1.0","id":"orders/' || subject || '/' || sequence || '","source":"orders","subject":"' || subject ||
+		    '","sequence":"' || sequence || '","type":"order.resumed.v1","data":{}}', '%s', at, at, %s
+		FROM (SELECT '%[3]s' || (n / 10) AS subject, n %% 10 + 1 AS sequence, CAST(? AS TIMESTAMPTZ) AS at FROM numbers) AS rows`,
+		events, listener, state, done), database.At(at))
+	require.NoError(t, err)
+}
+
+// What taking events from the inbox reads must not depend on what PostgreSQL believes to know: it gathers statistics now and then,
+// mostly at moments when nothing waits.
+func TestTakingEventsReadsLittleWhateverTheStatisticsSay(t *testing.T) {
+	t.Parallel()
+	const most = 32
+	for name, prepare := range map[string]func(t *testing.T, w *world){
+		"none": func(t *testing.T, w *world) { fill(t, w.db, "audit", "pending", 20_000, w.clock.now()) },
+		"from a moment when all was done": func(t *testing.T, w *world) {
+			fill(t, w.db, "audit", "done", 10_000, w.clock.now())
+			analyze(t, w.db)
+			fill(t, w.db, "audit", "pending", 20_000, w.clock.now())
+		},
+		"true": func(t *testing.T, w *world) {
+			fill(t, w.db, "audit", "done", 10_000, w.clock.now())
+			fill(t, w.db, "audit", "pending", 20_000, w.clock.now())
+			analyze(t, w.db)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			eachEngine(t, func(t *testing.T, w *world) {
+				prepare(t, w)
+				db, recorder := testenv.Recorded(t, w.db)
+				ctx, stop := context.WithCancel(t.Context())
+				handled := 0
+				inbox, err := listen.Open(ctx, db.Pool(), string(db.Engine()), []listen.Listener{{
+					Name: "audit", Apply: func(context.Context, *sqlx.Tx, events.Event) error {
+						if handled++; handled == 2*most { // first one by one, then together
+							stop()
+						}
+						return nil
+					},
+				}}, listen.Options{Now: w.clock.now, Log: w.log, Workers: 1})
+				require.NoError(t, err)
+				ran := recorder.Explain(func() { require.NoError(t, inbox.Run(ctx)) })
+				require.Equal(t, 2*most, handled)
+				require.Len(t, ran, 3+3*most+3, "claim; mark each; take a batch")
+				for _, s := range ran {
+					require.Empty(t, s.Plan.Scanned, "%s\n%s", s.Query, s.Plan.Text)
+					require.Less(t, s.Plan.Rows, int64(40*most), "%s\n%s", s.Query, s.Plan.Text)
+				}
+			})
+		})
+	}
+}
+
+func analyze(t *testing.T, db *database.DB) {
+	t.Helper()
+	_, err := db.Exec(t.Context(), `ANALYZE`)
+	require.NoError(t, err)
+}
