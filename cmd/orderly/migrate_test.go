@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/url"
@@ -64,7 +65,9 @@ func TestMigrateAtOnce(t *testing.T) {
 		c, err := client.Dial(client.Options{HostPort: server, Namespace: parts.prefix, Logger: quiet()})
 		require.NoError(t, err)
 		defer c.Close()
-		_, err = c.ExecuteWorkflow(t.Context(), in.StartOptions(), workflows.OrderWorkflow, in)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a client tries again for as long as it may
+		defer cancel()
+		_, err = c.ExecuteWorkflow(ctx, in.StartOptions(), workflows.OrderWorkflow, in)
 		require.NoError(t, err)
 	})
 

@@ -104,16 +104,16 @@ func explained(err error) error {
 }
 
 // explainedTLS names what is wrong where the two sides do not agree on TLS; nil for any other error. It is not Unavailable: the server is
-// there.
+// there. Hence its words alone, without what it wraps.
 func explainedTLS(err error) error {
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
 	_, plain := errors.AsType[tls.RecordHeaderError](err)
 	switch {
 	case untrusted, unknown:
-		return fmt.Errorf("the server's certificate is not trusted (%v); correct the host, or name who signed it with sslrootcert=...", err)
+		return fmt.Errorf("the server's certificate is not trusted (%s); correct the host, or name who signed it with sslrootcert=...", err.Error())
 	case plain, strings.Contains(err.Error(), "server refused TLS connection"): // pgx has no type for it
-		return fmt.Errorf("the server does not speak TLS (%v); correct sslmode, or have TLS turned on there", err)
+		return fmt.Errorf("the server does not speak TLS (%s); correct sslmode, or have TLS turned on there", err.Error())
 	}
 	return nil
 }
