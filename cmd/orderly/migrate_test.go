@@ -17,7 +17,6 @@ import (
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/money"
 	"example.com/orderly/internal/orders"
-	"example.com/orderly/internal/testenv"
 	"example.com/orderly/workflows"
 )
 
@@ -53,11 +52,11 @@ func (w *world) migrateAtOnce(done func()) {
 }
 
 // Several processes migrate at once, on an empty server and a namespace that does not exist. When one of them has ended, a saga can be
-// started.
+// started: a server on PostgreSQL takes seconds to hear of a new attribute everywhere, which one that is embedded does not.
 func TestMigrateAtOnce(t *testing.T) {
 	t.Parallel()
 	parts := newRealParts(t)
-	server := testenv.Temporal(t, workflows.SearchAttributes())
+	server := newTemporalServer(t, parts).addr
 	w := newWorld(t)
 	w.env = append(append(w.env, parts.env()...), "ORDERLY_PRODUCTS=demo", "TEMPORAL_ADDRESS="+server, "TEMPORAL_NAMESPACE="+parts.prefix)
 	in := workflows.InputFor(orders.Order{ID: "first", CustomerID: "c", Total: money.Money{Minor: 1, Currency: "EUR"}}, true, false)
