@@ -13,7 +13,7 @@ import (
 )
 
 // benchLook is how often it is looked whether everything has come to rest: rarely enough not to be part of the work.
-const benchLook = 20 * time.Millisecond
+const benchLook = 100 * time.Millisecond
 
 // placement is a way to run the steps of a saga.
 type placement struct {
