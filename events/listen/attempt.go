@@ -51,7 +51,8 @@ func (in *Inbox) handle(ctx context.Context, l *registered, r row) error {
 	// the same moment wait, and then find the event done, before it has done anything.
 	return in.db.InTx(ctx, func(tx *database.Tx) error {
 		marked, err := tx.Exec(ctx, `
-			UPDATE inbox SET state = 'done', done_at = ?, reason = '' WHERE listener = ? AND event_id = ? AND state = 'pending'`,
+			UPDATE inbox SET state = 'done', done_at = ?, reason = ''
+			WHERE listener = ? AND event_id = ? AND `+database.Check(`state = 'pending'`),
 			database.At(in.options.Now()), r.Listener, r.EventID)
 		if err != nil {
 			return err
@@ -82,7 +83,7 @@ func (in *Inbox) fail(ctx context.Context, l *registered, r row, reason error) e
 	}
 	changed, err := in.db.Exec(ctx, `
 		UPDATE inbox SET state = ?, attempts = ?, next_attempt_at = ?, reason = ?
-		WHERE listener = ? AND event_id = ? AND state = 'pending' AND attempts = ?`,
+		WHERE listener = ? AND event_id = ? AND attempts = ? AND `+database.Check(`state = 'pending'`),
 		state, attempts, database.At(next), text, r.Listener, r.EventID, r.Attempts)
 	if err != nil {
 		return fmt.Errorf("record that listener %s failed on event %s: %w", l.Name, r.EventID, err)

@@ -40,7 +40,7 @@ func (in *Inbox) Dead(ctx context.Context, listener string, limit int) ([]Entry,
 	if err := in.db.Select(ctx, &rows, `
 		SELECT listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,
 		    received_at, done_at
-		FROM inbox WHERE listener = ? AND CASE WHEN state = 'done' THEN FALSE ELSE TRUE END AND state = 'dead'
+		FROM inbox WHERE listener = ? AND state IN ('pending', 'dead') AND state = 'dead'
 		ORDER BY received_at, event_id LIMIT ?`,
 		listener, limit); err != nil {
 		return nil, fmt.Errorf("list the dead events of listener %s: %w", listener, err)
@@ -87,7 +87,8 @@ func (in *Inbox) Replay(ctx context.Context, listener, eventID string) error {
 		if err != nil {
 			return err
 		}
-		removed, err := tx.Exec(ctx, `DELETE FROM inbox WHERE listener = ? AND event_id = ? AND state = 'dead'`, listener, eventID)
+		removed, err := tx.Exec(ctx, `
+			DELETE FROM inbox WHERE listener = ? AND event_id = ? AND `+database.Check(`state = 'dead'`), listener, eventID)
 		if err != nil {
 			return err
 		}
@@ -114,7 +115,7 @@ func (in *Inbox) Replay(ctx context.Context, listener, eventID string) error {
 func (in *Inbox) Drop(ctx context.Context, listener, eventID string) error {
 	changed, err := in.db.Exec(ctx, `
 		UPDATE inbox SET state = 'done', done_at = ?, reason = 'dropped: ' || reason
-		WHERE listener = ? AND event_id = ? AND state = 'dead'`, database.At(in.options.Now()), listener, eventID)
+		WHERE listener = ? AND event_id = ? AND `+database.Check(`state = 'dead'`), database.At(in.options.Now()), listener, eventID)
 	if err == nil && changed == 0 {
 		err = ErrNotFound
 	}
@@ -148,7 +149,7 @@ func (in *Inbox) Stats(ctx context.Context) ([]Stat, error) {
 	// Done events are not counted here: there are as many as the window of Prune is long.
 	if err := in.db.Select(ctx, &rows, `
 		SELECT listener, state, COUNT(*) AS events, MIN(received_at) AS oldest
-		FROM inbox WHERE CASE WHEN state = 'done' THEN FALSE ELSE TRUE END GROUP BY listener, state`); err != nil {
+		FROM inbox WHERE state IN ('pending', 'dead') GROUP BY listener, state`); err != nil {
 		return nil, fmt.Errorf("count the inbox: %w", err)
 	}
 	stats := make([]Stat, len(in.listeners))
@@ -176,10 +177,14 @@ func (in *Inbox) Transactions() int64 { return in.db.Transactions() }
 // Prune deletes up to limit events that were done before the given time and returns how many it deleted. A pruned event that is
 // delivered again is applied again, so the window must be longer than any redelivery.
 func (in *Inbox) Prune(ctx context.Context, before time.Time, limit int) (int64, error) {
-	deleted, err := in.db.Exec(ctx, `
-		DELETE FROM inbox WHERE (listener, event_id) IN (
-		    SELECT listener, event_id FROM inbox WHERE state = 'done' AND done_at < ? ORDER BY done_at LIMIT ?)`,
-		database.At(before), limit)
+	var deleted int64
+	err := in.db.InTx(ctx, func(tx *database.Tx) (err error) {
+		deleted, err = tx.Exec(ctx, `
+			DELETE FROM inbox WHERE `+tx.AmongFree(tx.RowID(), `
+			    SELECT `+tx.RowID()+` FROM inbox WHERE state = 'done' AND done_at < ?
+			    ORDER BY done_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("prune the inbox: %w", err)
 	}

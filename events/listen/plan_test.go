@@ -48,6 +48,14 @@ func TestTakingEventsReadsLittleWhateverTheStatisticsSay(t *testing.T) {
 			analyze(t, w.db)
 			fill(t, w.db, "audit", "pending", 20_000, w.clock.now())
 		},
+		"from a moment when few waited": func(t *testing.T, w *world) {
+			fill(t, w.db, "audit", "done", 10_000, w.clock.now())
+			fill(t, w.db, "audit", "pending", 100, w.clock.now())
+			analyze(t, w.db)
+			_, err := w.db.Exec(t.Context(), `DELETE FROM inbox WHERE state = 'pending'`)
+			require.NoError(t, err)
+			fill(t, w.db, "audit", "pending", 20_000, w.clock.now())
+		},
 		"true": func(t *testing.T, w *world) {
 			fill(t, w.db, "audit", "done", 10_000, w.clock.now())
 			fill(t, w.db, "audit", "pending", 20_000, w.clock.now())

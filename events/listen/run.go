@@ -131,18 +131,18 @@ func (in *Inbox) claim(ctx context.Context, l *registered, limit int) (claimed [
 // unfinished one; Unordered looks past the dead.
 func (in *Inbox) take(ctx context.Context, tx *database.Tx, l *registered, limit int, change string, to ...any) ([]row, error) {
 	var taken []row
-	// How PostgreSQL reads this must not depend on its statistics; the migration of the indexes says why. OFFSET 0 keeps it from
-	// making a join of the condition, a limit it cannot know from reading and sorting all that is due.
+	// How PostgreSQL reads this must not depend on its statistics. OFFSET 0 keeps it from making a join of the condition, a limit
+	// it cannot know from reading and sorting all that is due.
 	if err := tx.Select(ctx, &taken, `
 		UPDATE inbox SET `+change+`
 		WHERE listener = ? AND `+tx.AmongFree(`event_id`, `
 		    SELECT event_id FROM inbox
-		    WHERE listener = ? AND CASE WHEN state = 'pending' THEN TRUE ELSE FALSE END AND next_attempt_at <= ?
+		    WHERE listener = ? AND state = 'pending' AND next_attempt_at <= ?
 		      AND NOT EXISTS (
 		          SELECT 1 FROM inbox AS earlier
 		          WHERE earlier.listener = inbox.listener AND earlier.source = inbox.source
 		            AND earlier.subject = inbox.subject AND earlier.sequence < inbox.sequence
-		            AND CASE WHEN earlier.state = 'done' THEN FALSE ELSE TRUE END AND earlier.state <> ?
+		            AND earlier.state IN ('pending', 'dead') AND earlier.state <> ?
 		          LIMIT 1 OFFSET 0)
 		    ORDER BY next_attempt_at
 		    LIMIT (SELECT CAST(? AS BIGINT))`)+`
@@ -172,7 +172,8 @@ func (in *Inbox) release(ctx context.Context, claimed []row) error {
 	return in.db.InTx(ctx, func(tx *database.Tx) error {
 		for _, r := range claimed {
 			if _, err := tx.Exec(ctx, `
-				UPDATE inbox SET next_attempt_at = ? WHERE listener = ? AND event_id = ? AND state = 'pending' AND attempts = ?`,
+				UPDATE inbox SET next_attempt_at = ?
+				WHERE listener = ? AND event_id = ? AND attempts = ? AND `+database.Check(`state = 'pending'`),
 				database.At(in.options.Now()), r.Listener, r.EventID, r.Attempts); err != nil {
 				return err
 			}

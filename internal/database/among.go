@@ -25,3 +25,19 @@ func (tx *Tx) AmongFree(column, query string) string {
 	}
 	return column + ` IN (` + query + `)`
 }
+
+// Check is condition as one that rows must meet which the statement finds by their key. PostgreSQL would take a bare "state =
+// 'pending'" for a reason to read a partial index of what is pending, with all that is in it: with the statistics of a moment when
+// nothing was, it expects to find a single row there.
+func Check(condition string) string {
+	return `CASE WHEN ` + condition + ` THEN TRUE ELSE FALSE END`
+}
+
+// RowID is the engine's own name for a row. It is the cheapest way to come back to rows that AmongFree has found in the same
+// statement, and not to be kept for longer.
+func (tx *Tx) RowID() string {
+	if tx.db.engine == PostgreSQL {
+		return `ctid`
+	}
+	return `rowid`
+}

@@ -9,8 +9,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/jmoiron/sqlx"
-
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/money"
@@ -101,11 +99,9 @@ func notFound(id string) error {
 
 // MarkStarted records that the sagas of these orders, one at least, were accepted by Temporal. Idempotent.
 func (s *Service) MarkStarted(ctx context.Context, ids ...string) error {
-	query, args, err := sqlx.In(`UPDATE orders SET saga_started_at = ? WHERE id IN (?) AND saga_started_at IS NULL`,
-		database.At(s.box.Now()), ids)
-	if err == nil {
-		_, err = s.db.Exec(ctx, query, args...)
-	}
+	among, arg := s.db.Among(`id`, ids)
+	_, err := s.db.Exec(ctx, `UPDATE orders SET saga_started_at = ? WHERE `+among+` AND `+database.Check(`saga_started_at IS NULL`),
+		database.At(s.box.Now()), arg)
 	if err != nil {
 		return fmt.Errorf("mark the sagas of %d orders started (%s, ...): %w", len(ids), ids[0], err)
 	}
@@ -122,12 +118,15 @@ func (s *Service) MarkUnstarted(ctx context.Context, id string) error {
 	return nil
 }
 
+// A limit that PostgreSQL cannot know keeps the next two from reading and sorting all there are, whatever its statistics say.
+
 // Open returns the ids of up to limit open orders beyond the id after, in their order, whose saga was started at least age ago.
 func (s *Service) Open(ctx context.Context, age time.Duration, after string, limit int) ([]string, error) {
 	var ids []string
 	if err := s.db.Select(ctx, &ids, `
 		SELECT id FROM orders
-		WHERE state IN ('pending', 'confirmed') AND saga_started_at <= ? AND id > ? ORDER BY id LIMIT ?`,
+		WHERE state IN ('pending', 'confirmed') AND saga_started_at <= ? AND id > ?
+		ORDER BY id LIMIT (SELECT CAST(? AS BIGINT))`,
 		database.At(s.box.Now().Add(-age)), after, limit); err != nil {
 		return nil, fmt.Errorf("look for open orders: %w", err)
 	}
@@ -141,7 +140,7 @@ func (s *Service) Attentions(ctx context.Context) (map[Attention]int64, error) {
 		Count     int64     `db:"count"`
 	}
 	if err := s.db.Select(ctx, &rows, `
-		SELECT attention, COUNT(*) AS count FROM orders WHERE attention <> '' GROUP BY attention`); err != nil {
+		SELECT attention, COUNT(*) AS count FROM orders WHERE attention IN ('stalled', 'parked') GROUP BY attention`); err != nil {
 		return nil, fmt.Errorf("count what needs attention: %w", err)
 	}
 	counts := make(map[Attention]int64, len(rows))
@@ -155,7 +154,9 @@ func (s *Service) Attentions(ctx context.Context) (map[Attention]int64, error) {
 func (s *Service) Unstarted(ctx context.Context, age time.Duration, limit int) ([]Order, error) {
 	var ids []string
 	if err := s.db.Select(ctx, &ids, `
-		SELECT id FROM orders WHERE saga_started_at IS NULL AND created_at <= ? ORDER BY created_at LIMIT ?`,
+		SELECT id FROM orders
+		WHERE saga_started_at IS NULL AND created_at <= ?
+		ORDER BY created_at LIMIT (SELECT CAST(? AS BIGINT))`,
 		database.At(s.box.Now().Add(-age)), limit); err != nil {
 		return nil, fmt.Errorf("look for orders without a saga: %w", err)
 	}

@@ -43,11 +43,11 @@ func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]P
 			UPDATE outbox SET next_attempt_at = ?
 			WHERE `+tx.AmongFree(`event_id`, `
 			    SELECT event_id FROM outbox
-			    WHERE CASE WHEN published_at IS NULL THEN TRUE ELSE FALSE END AND next_attempt_at <= ?
+			    WHERE published_at IS NULL AND next_attempt_at <= ?
 			      AND NOT EXISTS (
 			          SELECT 1 FROM outbox AS earlier
 			          WHERE earlier.subject = outbox.subject AND earlier.sequence = outbox.sequence - 1
-			            AND earlier.published_at IS NULL
+			            AND `+database.Check(`earlier.published_at IS NULL`)+`
 			          LIMIT 1 OFFSET 0)
 			    ORDER BY next_attempt_at
 			    LIMIT (SELECT CAST(? AS BIGINT))`)+`
@@ -72,7 +72,7 @@ func (o *Outbox) MarkPublished(ctx context.Context, published []Pending) error {
 	}
 	among, arg := o.db.Among(`event_id`, ids)
 	if _, err := o.db.Exec(ctx, `
-		UPDATE outbox SET published_at = ?, last_error = '' WHERE `+among+` AND published_at IS NULL`,
+		UPDATE outbox SET published_at = ?, last_error = '' WHERE `+among+` AND `+database.Check(`published_at IS NULL`),
 		database.At(o.now()), arg); err != nil {
 		return fmt.Errorf("mark %d events of %s published: %w", len(published), o.source, err)
 	}
@@ -87,7 +87,7 @@ func (o *Outbox) Failed(ctx context.Context, event Pending, reason error, retryI
 	}
 	if _, err := o.db.Exec(ctx, `
 		UPDATE outbox SET attempts = attempts + 1, last_error = ?, next_attempt_at = ?
-		WHERE event_id = ? AND published_at IS NULL`,
+		WHERE event_id = ? AND `+database.Check(`published_at IS NULL`),
 		string(text), database.At(o.now().Add(retryIn)), event.ID); err != nil {
 		return fmt.Errorf("record that event %s was not published: %w", event.ID, err)
 	}
@@ -102,7 +102,7 @@ func (o *Outbox) Backlog(ctx context.Context) (waiting int64, oldest time.Time, 
 	}
 	if err := o.db.Get(ctx, &row, `
 		SELECT COUNT(*) AS waiting, MIN(created_at) AS oldest
-		FROM outbox WHERE CASE WHEN published_at IS NULL THEN TRUE ELSE FALSE END`); err != nil {
+		FROM outbox WHERE published_at IS NULL`); err != nil {
 		return 0, time.Time{}, fmt.Errorf("measure the backlog of %s: %w", o.source, err)
 	}
 	return row.Waiting, row.Oldest.Time, nil
@@ -110,10 +110,14 @@ func (o *Outbox) Backlog(ctx context.Context) (waiting int64, oldest time.Time, 
 
 // Prune deletes up to limit events that were published before the given time and returns how many it deleted.
 func (o *Outbox) Prune(ctx context.Context, before time.Time, limit int) (int64, error) {
-	deleted, err := o.db.Exec(ctx, `
-		DELETE FROM outbox WHERE event_id IN (
-		    SELECT event_id FROM outbox WHERE published_at IS NOT NULL AND published_at < ? ORDER BY published_at LIMIT ?)`,
-		database.At(before), limit)
+	var deleted int64
+	err := o.db.InTx(ctx, func(tx *database.Tx) (err error) {
+		deleted, err = tx.Exec(ctx, `
+			DELETE FROM outbox WHERE `+tx.AmongFree(tx.RowID(), `
+			    SELECT `+tx.RowID()+` FROM outbox WHERE published_at IS NOT NULL AND published_at < ?
+			    ORDER BY published_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
+		return err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("prune the outbox of %s: %w", o.source, err)
 	}

@@ -4,15 +4,18 @@ import (
 	"context"
 	"database/sql/driver"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 )
 
 // Plan is how an engine runs a statement.
 type Plan struct {
-	// Rows is how many rows all nodes together read, those they threw away included; only PostgreSQL counts.
+	// Rows is how many rows were read, those thrown away included, and how many pairs a join looked at in vain; only PostgreSQL
+	// counts.
 	Rows int64
 	// Blocks is how many blocks were looked at, from memory or disk; only PostgreSQL counts.
 	Blocks int64
@@ -40,7 +43,13 @@ type node struct {
 
 func (n node) addTo(plan *Plan, indent string) {
 	removed := n.Filtered + n.JoinFiltered + n.Rechecked
-	plan.Rows += int64(n.Loops * (n.ActualRows + removed))
+	switch {
+	case n.Type == "Bitmap Index Scan": // counts entries, also of rows that are no more, until somebody has tidied up
+	case strings.HasSuffix(n.Type, "Scan"):
+		plan.Rows += int64(n.Loops * (n.ActualRows + removed))
+	default:
+		plan.Rows += int64(n.Loops * n.JoinFiltered) // others pass on what scans have read, or compare it in vain
+	}
 	plan.Text += strings.TrimRight(fmt.Sprintf("%s%s %s %s", indent, n.Type, n.Relation, n.Index), " ") +
 		fmt.Sprintf(": %.0f times %.0f rows and %.0f thrown away\n", n.Loops, n.ActualRows, removed)
 	if n.Type == "Seq Scan" {
@@ -69,19 +78,25 @@ func explainPostgres(ctx context.Context, on engineConn, query string, args []dr
 }
 
 var (
-	liteScan  = regexp.MustCompile(`^SCAN (\w+)( USING .*)?$`)
+	liteScan  = regexp.MustCompile(`^SCAN ([a-z]\w*)( USING .*)?$`)
 	liteIndex = regexp.MustCompile(` USING (?:COVERING )?INDEX (\w+)`)
 )
 
 func explainSQLite(ctx context.Context, on engineConn, query string, args []driver.NamedValue) (Plan, error) {
 	lines, err := column(ctx, on, `EXPLAIN QUERY PLAN `+query, args, 3)
+	if err != nil {
+		return Plan{}, err
+	}
+	partial, err := column(ctx, on, `SELECT name FROM sqlite_master WHERE type = 'index' AND sql LIKE '% WHERE %'`, nil, 0)
 	plan := Plan{Text: strings.Join(lines, "\n")}
 	for _, line := range lines {
-		if scan := liteScan.FindStringSubmatch(line); scan != nil {
-			plan.Scanned = append(plan.Scanned, scan[1])
-		}
-		if index := liteIndex.FindStringSubmatch(line); index != nil {
+		index := liteIndex.FindStringSubmatch(line)
+		if index != nil {
 			plan.Indexes = append(plan.Indexes, index[1])
+		}
+		// A partial index may be read from end to end: it holds only what the condition is about.
+		if scan := liteScan.FindStringSubmatch(line); scan != nil && (index == nil || !slices.Contains(partial, index[1])) {
+			plan.Scanned = append(plan.Scanned, scan[1])
 		}
 	}
 	return plan, err
@@ -93,21 +108,16 @@ func column(ctx context.Context, on engineConn, query string, args []driver.Name
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
 	var lines []string
 	values := make([]driver.Value, len(rows.Columns()))
-	for {
-		switch err := rows.Next(values); err {
-		case nil:
-		case io.EOF:
-			return lines, nil
-		default:
-			return nil, err
-		}
+	for err = rows.Next(values); err == nil; err = rows.Next(values) {
 		if text, is := values[place].([]byte); is {
-			lines = append(lines, string(text))
-			continue
+			values[place] = string(text)
 		}
 		lines = append(lines, fmt.Sprint(values[place]))
 	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return lines, errors.Join(err, rows.Close())
 }

@@ -27,7 +27,7 @@ type Recorder struct {
 	statements []Statement
 }
 
-// Statement is one round trip to the database. Begin and commit are statements, too; they have no plan.
+// Statement is one round trip to the database. Begin, commit and what has to do with savepoints are statements, too; they have no plan.
 type Statement struct {
 	Query string
 	Plan  Plan
@@ -74,7 +74,7 @@ func (r *Recorder) add(ctx context.Context, on *recordedConn, query string, args
 	explaining := r.explaining
 	r.lock.Unlock()
 	s := Statement{Query: query}
-	if explaining && on != nil {
+	if explaining && on != nil && !strings.Contains(query, "SAVEPOINT") {
 		plan, err := on.explained(ctx, query, args)
 		if err != nil {
 			r.t.Errorf("explain %s: %v", query, err)

@@ -20,6 +20,9 @@ const sessionLifetime = 8 * time.Hour
 
 const tokenBytes = 32
 
+// pruneBatch is how many expired sessions one transaction removes.
+const pruneBatch = 1000
+
 // Session is a login that still holds.
 type Session struct {
 	UserID    string
@@ -158,11 +161,19 @@ func (s *Service) revokeAll(ctx context.Context, userID string) (ended []string,
 
 // PruneSessions removes sessions that have expired and returns how many there were.
 func (s *Service) PruneSessions(ctx context.Context) (int64, error) {
-	rows, err := s.db.Exec(ctx, `DELETE FROM sessions WHERE expires_at <= ?`, database.At(s.now()))
-	if err != nil {
-		return 0, fmt.Errorf("prune expired sessions: %w", err)
+	var all, some int64
+	for some = pruneBatch; some == pruneBatch; all += some {
+		if err := s.db.InTx(ctx, func(tx *database.Tx) (err error) {
+			some, err = tx.Exec(ctx, `
+				DELETE FROM sessions WHERE `+tx.AmongFree(tx.RowID(), `
+				    SELECT `+tx.RowID()+` FROM sessions WHERE expires_at <= ?
+				    ORDER BY expires_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(s.now()), pruneBatch)
+			return err
+		}); err != nil {
+			return all, fmt.Errorf("prune expired sessions: %w", err)
+		}
 	}
-	return rows, nil
+	return all, nil
 }
 
 // wellFormed spares the database what cannot be a token of ours.
