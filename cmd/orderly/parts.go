@@ -39,10 +39,7 @@ func (s *stack) run(ctx context.Context, more ...part) error {
 		when(true, "patrol", s.starter.Patrol)
 	}
 	when(s.pprofListener != nil, "profiles", func(ctx context.Context) error { return begin(profiles(), s.pprofListener).untilDone(ctx, nil) })
-	when(true, "api", func(ctx context.Context) error {
-		s.door.Open(s.api())
-		return s.front.untilDone(ctx, nil)
-	})
+	when(true, "api", func(ctx context.Context) error { return s.front.untilDone(ctx, nil) })
 	return errors.Join(runParts(ctx, s.log, append(parts, more...)), s.close())
 }
 

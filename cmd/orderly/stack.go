@@ -132,7 +132,11 @@ func openStack(ctx context.Context, cfg config, roles []role, develop bool, log 
 			return nil, err
 		}
 	}
-	return s, s.openRelay(ctx)
+	if err := s.openRelay(ctx); err != nil {
+		return nil, err
+	}
+	s.door.Open(s.api()) // the databases are there; everything else may come later
+	return s, nil
 }
 
 // keepsFiles reports whether anything of this process is kept in the data folder, which one process at a time may use.

@@ -78,7 +78,8 @@ func TestStop(t *testing.T) {
 				}
 			}
 			require.Equal(t, []string{
-				"greeting", "api", "patrol", "sweep", "workers", "relay", "housekeeping", "listeners", "listeners", "sandbox provider", "temporal",
+				"greeting", "api", "patrol", "sweep", "marks", "workers", "relay", "housekeeping", "listeners", "listeners", "sandbox provider",
+				"temporal",
 			}, stopped)
 		})
 	}
