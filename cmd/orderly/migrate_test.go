@@ -119,6 +119,9 @@ func TestMigrateWithLoginsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	parts := newRealParts(t)
 	login := newLogin(t, parts, "_payments_login")
+	t.Cleanup(func() { // before its owner
+		require.NoError(t, database.DropPostgres(context.Background(), parts.server, parts.prefix+"_payments"))
+	})
 	own, err := url.Parse(parts.of("payments"))
 	require.NoError(t, err)
 	server := own.Host
