@@ -30,8 +30,8 @@ func Decided(err error) bool {
 var errElsewhere = fault.New(fault.Unavailable, "service_elsewhere", "the service runs in another process")
 
 // RegisterElsewhere stands in for the steps of a service that this process does not run. A saga may have been started inline by one
-// that ran them all: what it asks for here is refused at once, and then done where the service is. Without a registration the refusal
-// would leave no trace in the history, and could not be replayed where the service is at home.
+// that ran them all: what it asks for here is refused at once, and then done where the service is. The refusal is recorded in the
+// history like any outcome, under a code that says why.
 func RegisterElsewhere(r worker.ActivityRegistry, queue string) {
 	switch queue {
 	case InventoryQueue:

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
 
 	"example.com/orderly/activities"
 	"example.com/orderly/internal/testenv"
@@ -176,8 +177,11 @@ func TestAnInlineSagaGoesOnInSeparateRoles(t *testing.T) {
 	d.requireCompleted(s, order.ID)
 	past := d.history(d.dial(testenv.Temporal(t, nil)), order.ID)
 	require.Equal(t, activities.InlineQueue, past.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetTaskQueue().GetName())
-	asked := map[string]string{}
+	asked, tried := map[string]string{}, 0
 	for _, event := range past.GetEvents() {
+		if event.GetMarkerRecordedEventAttributes() != nil {
+			tried++
+		}
 		if scheduled := event.GetActivityTaskScheduledEventAttributes(); scheduled != nil {
 			asked[scheduled.GetActivityType().GetName()] = scheduled.GetTaskQueue().GetName()
 		}
@@ -185,6 +189,10 @@ func TestAnInlineSagaGoesOnInSeparateRoles(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"inventory.reserve": activities.InventoryQueue, "payments.authorize": activities.PaymentsQueue, "payments.capture": activities.PaymentsQueue,
 	}, asked, "steps of services that the process of the saga does not run")
+	require.Equal(t, 5, tried, "inline attempts in the history, those refused because the service is elsewhere among them")
+	replayer := worker.NewWorkflowReplayer()
+	workflows.Register(replayer)
+	require.NoError(t, replayer.ReplayWorkflowHistory(quiet(), past))
 	d.stop(append(roleNames(roles), "sandbox")...)
 }
 
