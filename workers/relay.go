@@ -120,7 +120,10 @@ func (r *Relay) help(ctx context.Context, box *outbox.Outbox, full chan struct{}
 // pass moves one batch, and says when there may be another. Between the claim and the mark the events are with the transport; the
 // order of the two is what no event is lost by. An error is the outbox's; what the transport refuses is recorded with the event.
 func (r *Relay) pass(ctx context.Context, box *outbox.Outbox, full chan<- struct{}) (claimed int, err error) {
-	batch, err := box.Claim(ctx, relayBatch, relayLease)
+	// What was claimed is finished although the process is told to stop: else it would wait for its lease to end.
+	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	defer cancel()
+	batch, err := box.Claim(claiming, relayBatch, relayLease)
 	if err != nil || len(batch) == 0 {
 		return 0, err
 	}
@@ -134,7 +137,6 @@ func (r *Relay) pass(ctx context.Context, box *outbox.Outbox, full chan<- struct
 	for i, event := range batch {
 		messages[i] = listen.Message{ID: event.ID, Type: event.Type, Body: []byte(event.Body)}
 	}
-	// What was claimed is finished although the process is told to stop: else it would wait for its lease to end.
 	onTheWay, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
 	defer cancel()
 	results := r.transport.Publish(onTheWay, messages)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/sqlite"
 )
 
 // The engines an inbox can be on.
@@ -20,6 +21,10 @@ const (
 	PostgreSQL = string(database.PostgreSQL)
 	SQLite     = string(database.SQLite)
 )
+
+// Session is what a connection to PostgreSQL should be told first, so that a process that vanished with its machine does not keep its
+// locks, and every statement reads by an index.
+const Session = database.Session
 
 //go:embed migrations/*.sql
 var files embed.FS
@@ -43,7 +48,7 @@ type Options struct {
 	Now      func() time.Time // default time.Now
 	Log      *slog.Logger     // default slog.Default()
 	Schedule []time.Duration  // default DefaultSchedule()
-	Workers  int              // events handled at once, per listener; default 2
+	Workers  int              // events handled at once, per listener; default 2, and 8 for one that waits for the outside (Effect)
 	Poll     time.Duration    // how often an idle worker looks at the table; default 1 s
 	Grace    time.Duration    // how long handlers may go on once Run is told to stop; default 10 s
 }
@@ -58,14 +63,14 @@ type Inbox struct {
 type registered struct {
 	Listener
 	woken  chan struct{}
+	oldest *database.LowWater
 	done   atomic.Int64
 	failed atomic.Int64
 }
 
 // Open returns the inbox of listeners in the database behind pool; engine is PostgreSQL or SQLite. The pool stays the
-// caller's to close. A SQLite pool must be opened as OpenSQLite does; a PostgreSQL pool should set
-// idle_in_transaction_session_timeout, to a minute, say, so that the locks of a process end that vanished with its machine. An
-// error says which listener is wrong and why; two of the same name are one.
+// caller's to close. A SQLite pool must be opened as OpenSQLite does; a connection to PostgreSQL should be told Session first. An error
+// says which listener is wrong and why; two of the same name are one.
 func Open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener, options Options) (*Inbox, error) {
 	if engine != PostgreSQL && engine != SQLite {
 		return nil, fmt.Errorf("no inbox on engine %q: it is %q or %q", engine, PostgreSQL, SQLite)
@@ -81,7 +86,7 @@ func Open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener
 		if listener.Timeout == 0 {
 			listener.Timeout = defaultTimeout
 		}
-		in.listeners = append(in.listeners, &registered{Listener: listener, woken: make(chan struct{}, 1)})
+		in.listeners = append(in.listeners, &registered{Listener: listener, woken: make(chan struct{}, 1), oldest: in.oldest(listener.Name)})
 	}
 	if engine == SQLite {
 		// Without the driver's option times would be written as text that does not sort.
@@ -99,13 +104,13 @@ func Open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener
 // OpenSQLite opens the SQLite file at path, made when missing, as an Inbox needs it: one connection, whose transactions take
 // the write lock when they begin.
 func OpenSQLite(path string) (*sql.DB, error) {
-	pool, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+
-		"?_txlock=immediate&_time_integer_format=unix_micro&_pragma=busy_timeout(5000)"+
+	pool := sqlite.Open("file:" + (&url.URL{Path: path}).EscapedPath() +
+		"?_txlock=immediate&_time_integer_format=unix_micro&_pragma=busy_timeout(5000)" +
 		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)")
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
 	pool.SetMaxOpenConns(1)
+	if err := pool.Ping(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), pool.Close())
+	}
 	return pool, nil
 }
 
@@ -148,9 +153,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Schedule == nil {
 		o.Schedule = DefaultSchedule()
-	}
-	if o.Workers <= 0 {
-		o.Workers = 2
 	}
 	if o.Poll <= 0 {
 		o.Poll = time.Second

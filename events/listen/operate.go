@@ -101,7 +101,7 @@ func (in *Inbox) Replay(ctx context.Context, listener, eventID string) error {
 				return fmt.Errorf("still not usable: %s", a.Reason)
 			}
 		}
-		return insert(ctx, tx, again)
+		return insert(ctx, tx.Exec, again)
 	})
 	if err != nil {
 		return fmt.Errorf("replay event %s of listener %s: %w", eventID, listener, err)
@@ -177,14 +177,10 @@ func (in *Inbox) Transactions() int64 { return in.db.Transactions() }
 // Prune deletes up to limit events that were done before the given time and returns how many it deleted. A pruned event that is
 // delivered again is applied again, so the window must be longer than any redelivery.
 func (in *Inbox) Prune(ctx context.Context, before time.Time, limit int) (int64, error) {
-	var deleted int64
-	err := in.db.InTx(ctx, func(tx *database.Tx) (err error) {
-		deleted, err = tx.Exec(ctx, `
-			DELETE FROM inbox WHERE `+tx.AmongFree(tx.RowID(), `
-			    SELECT `+tx.RowID()+` FROM inbox WHERE state = 'done' AND done_at < ?
-			    ORDER BY done_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
-		return err
-	})
+	deleted, err := in.db.Exec(ctx, `
+		DELETE FROM inbox WHERE `+in.db.AmongFree(in.db.RowID(), `
+		    SELECT `+in.db.RowID()+` FROM inbox WHERE state = 'done' AND done_at < ?
+		    ORDER BY done_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
 	if err != nil {
 		return 0, fmt.Errorf("prune the inbox: %w", err)
 	}

@@ -19,6 +19,9 @@ const (
 	// batch is taken at once by a worker whose listener only writes to its own database. One that waits for the outside claims one
 	// at a time, so that no event sits behind a slow one while another worker is free.
 	batch = 32
+	// batchPause is how long a worker waits after a batch that was not full: what comes in meanwhile makes one batch and not several.
+	// An event that comes to a listener at rest does not wait.
+	batchPause = 50 * time.Millisecond
 	// recordTimeout bounds writing down what became of an attempt, which must be tried although its context has ended.
 	recordTimeout = 5 * time.Second
 	maxPause      = 30 * time.Second
@@ -35,7 +38,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 
 	var workers sync.WaitGroup
 	for _, listener := range in.listeners {
-		for range in.options.Workers {
+		for range in.workers(listener) {
 			workers.Go(func() { in.work(ctx, handling, listener) })
 		}
 	}
@@ -54,6 +57,18 @@ func (in *Inbox) Run(ctx context.Context) error {
 	return nil
 }
 
+// workers is how many work for the listener. One that waits for the outside needs more of them to keep pace.
+func (in *Inbox) workers(l *registered) int {
+	switch {
+	case in.options.Workers > 0:
+		return in.options.Workers
+	case l.Effect != nil:
+		return 8
+	default:
+		return 2
+	}
+}
+
 // work is one worker: take what is due, handle it, again; and wait when there is nothing. The wake is a hint, the table is the
 // truth.
 func (in *Inbox) work(ctx, handling context.Context, l *registered) {
@@ -63,10 +78,11 @@ func (in *Inbox) work(ctx, handling context.Context, l *registered) {
 	for ctx.Err() == nil {
 		var found int
 		var err error
-		if careful || l.Effect != nil {
-			found, err = in.oneByOne(ctx, handling, l)
-		} else {
+		together := !careful && l.Effect == nil
+		if together {
 			found, err = in.together(ctx, handling, l)
+		} else {
+			found, err = in.oneByOne(ctx, handling, l)
 		}
 		spoilt := errors.Is(err, errSpoilt)
 		careful = spoilt || careful && found == 0
@@ -84,6 +100,9 @@ func (in *Inbox) work(ctx, handling context.Context, l *registered) {
 			wait(ctx, l.woken, in.options.Poll)
 		default:
 			failures = 0
+			if together && found < batch {
+				wait(ctx, nil, batchPause)
+			}
 		}
 	}
 }
@@ -115,29 +134,45 @@ func (in *Inbox) oneByOne(ctx, handling context.Context, l *registered) (int, er
 
 // claim takes due events for as long as one attempt may take.
 func (in *Inbox) claim(ctx context.Context, l *registered, limit int) (claimed []row, until time.Time, err error) {
-	err = in.db.InTx(ctx, func(tx *database.Tx) error {
-		until = in.options.Now().Add(l.Timeout + leaseSlack)
-		claimed, err = in.take(ctx, tx, l, limit, `next_attempt_at = ?`, database.At(until))
-		return err
-	})
+	from, err := l.oldest.Mark(ctx, in.options.Now())
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("look for the oldest event of listener %s: %w", l.Name, err)
+	}
+	// When the process is told to stop, this is finished: what is claimed is given back.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
+	defer cancel()
+	until = in.options.Now().Add(l.Timeout + leaseSlack)
+	claimed, err = in.take(ctx, in.db.ChangeAll, l, from, limit, `next_attempt_at = ?`, database.At(until))
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("claim events for listener %s: %w", l.Name, err)
 	}
 	return claimed, until, nil
 }
 
+// oldest is the low-water mark of what waits for the listener.
+func (in *Inbox) oldest(listener string) *database.LowWater {
+	return in.db.LowWater(`
+		SELECT next_attempt_at FROM inbox WHERE listener = ? AND state = 'pending'
+		ORDER BY next_attempt_at LIMIT (SELECT CAST(1 AS BIGINT))`, listener)
+}
+
+// statement runs one that returns rows, alone or in a transaction.
+type statement func(ctx context.Context, dest any, query string, args ...any) error
+
 // take changes the oldest unfinished event of each of up to limit subjects, if it is due and nobody else is taking it, and
 // returns these events, the ones received first at the top. An event whose predecessor waits, runs or is dead is not the oldest
-// unfinished one; Unordered looks past the dead.
-func (in *Inbox) take(ctx context.Context, tx *database.Tx, l *registered, limit int, change string, to ...any) ([]row, error) {
+// unfinished one; Unordered looks past the dead. It looks at what is due since from, the low-water mark.
+func (in *Inbox) take(
+	ctx context.Context, run statement, l *registered, from database.Time, limit int, change string, to ...any,
+) ([]row, error) {
 	var taken []row
 	// How PostgreSQL reads this must not depend on its statistics. OFFSET 0 keeps it from making a join of the condition, a limit
-	// it cannot know from reading and sorting all that is due.
-	if err := tx.Select(ctx, &taken, `
+	// it cannot know from reading and sorting all that is due, and a row's own address from looking for it in another index.
+	if err := run(ctx, &taken, `
 		UPDATE inbox SET `+change+`
-		WHERE listener = ? AND `+tx.AmongFree(`event_id`, `
-		    SELECT event_id FROM inbox
-		    WHERE listener = ? AND state = 'pending' AND next_attempt_at <= ?
+		WHERE `+in.db.AmongFree(in.db.RowID(), `
+		    SELECT `+in.db.RowID()+` FROM inbox
+		    WHERE listener = ? AND state = 'pending' AND next_attempt_at BETWEEN ? AND ?
 		      AND NOT EXISTS (
 		          SELECT 1 FROM inbox AS earlier
 		          WHERE earlier.listener = inbox.listener AND earlier.source = inbox.source
@@ -148,7 +183,7 @@ func (in *Inbox) take(ctx context.Context, tx *database.Tx, l *registered, limit
 		    LIMIT (SELECT CAST(? AS BIGINT))`)+`
 		RETURNING listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,
 		    received_at, done_at`,
-		append(to, l.Name, l.Name, database.At(in.options.Now()), passable(l), limit)...); err != nil {
+		append(to, l.Name, from, database.At(in.options.Now()), passable(l), limit)...); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(taken, func(a, b row) int {

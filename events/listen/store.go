@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -71,31 +72,40 @@ func (in *Inbox) Store(ctx context.Context, listener string, messages []Message)
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := in.db.InTx(ctx, func(tx *database.Tx) error { return insert(ctx, tx, rows) }); err != nil {
+	if err := in.insert(ctx, rows); err != nil {
 		return fmt.Errorf("store %d messages for listener %s: %w", len(messages), listener, err)
 	}
 	l.wake()
 	return nil
 }
 
-func insert(ctx context.Context, tx *database.Tx, rows []row) error {
-	for len(rows) > 0 {
-		n := min(rowsPerInsert, len(rows))
-		args := make([]any, 0, 12*n)
-		for _, r := range rows[:n] {
-			args = append(args, r.Listener, r.EventID, r.Source, r.Subject, r.Sequence, r.Type, r.Body, r.State, r.Attempts,
-				r.NextAttempt, r.Reason, r.Received)
-		}
-		if _, err := tx.Exec(ctx, `
-			INSERT INTO inbox (listener, event_id, source, subject, sequence, event_type, body, state, attempts,
-			    next_attempt_at, reason, received_at)
-			VALUES `+strings.Repeat(`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), `, n-1)+`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (listener, event_id) DO NOTHING`, args...); err != nil {
-			return err
-		}
-		rows = rows[n:]
+// insert writes all rows or none. Few are one statement, which is a transaction by itself.
+func (in *Inbox) insert(ctx context.Context, rows []row) error {
+	if len(rows) <= rowsPerInsert {
+		return insert(ctx, in.db.Exec, rows)
 	}
-	return nil
+	return in.db.InTx(ctx, func(tx *database.Tx) error {
+		for some := range slices.Chunk(rows, rowsPerInsert) {
+			if err := insert(ctx, tx.Exec, some); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func insert(ctx context.Context, exec func(ctx context.Context, query string, args ...any) (int64, error), rows []row) error {
+	args := make([]any, 0, 12*len(rows))
+	for _, r := range rows {
+		args = append(args, r.Listener, r.EventID, r.Source, r.Subject, r.Sequence, r.Type, r.Body, r.State, r.Attempts,
+			r.NextAttempt, r.Reason, r.Received)
+	}
+	_, err := exec(ctx, `
+		INSERT INTO inbox (listener, event_id, source, subject, sequence, event_type, body, state, attempts,
+		    next_attempt_at, reason, received_at)
+		VALUES `+strings.Repeat(`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?), `, len(rows)-1)+`(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (listener, event_id) DO NOTHING`, args...)
+	return err
 }
 
 func (in *Inbox) rows(l *registered, messages []Message) []row {

@@ -23,12 +23,16 @@ var errSpoilt = errors.New("a batch failed")
 // When anything fails, nothing of the batch is kept and the error is errSpoilt: which event is to blame shows when they are
 // handled one by one. The failure of a batch of one is that event's own, and is written down. Any other error is the database's.
 func (in *Inbox) together(ctx, handling context.Context, l *registered) (found int, err error) {
+	from, err := l.oldest.Mark(handling, in.options.Now())
+	if err != nil {
+		return 0, err
+	}
 	var taken []row
 	done := 0
 	err = in.db.InTx(handling, func(tx *database.Tx) (err error) {
 		done = 0
 		now := in.options.Now()
-		taken, err = in.take(handling, tx, l, batch, `state = 'done', done_at = ?, reason = ''`, database.At(now))
+		taken, err = in.take(handling, tx.Select, l, from, batch, `state = 'done', done_at = ?, reason = ''`, database.At(now))
 		if err != nil {
 			return err
 		}

@@ -17,11 +17,11 @@ func (db *DB) Among(column string, values []string) (condition string, arg any) 
 }
 
 // AmongFree is the condition that column is one of those that query, a SELECT of one column, finds and no other transaction has
-// locked; they are locked until the end of this one. PostgreSQL would be free to run an IN more than once, each time locking
+// locked. It belongs into a statement that changes them: they are locked until the end of its transaction. PostgreSQL would be free to run an IN more than once, each time locking
 // other rows; an array is made once, and its elements are looked up whatever the statistics say.
-func (tx *Tx) AmongFree(column, query string) string {
-	if tx.db.engine == PostgreSQL {
-		return column + ` = ANY (ARRAY(` + query + tx.LockFreeRows() + `))`
+func (db *DB) AmongFree(column, query string) string {
+	if db.engine == PostgreSQL {
+		return column + ` = ANY (ARRAY(` + query + lockFreeRows + `))`
 	}
 	return column + ` IN (` + query + `)`
 }
@@ -35,8 +35,8 @@ func Check(condition string) string {
 
 // RowID is the engine's own name for a row. It is the cheapest way to come back to rows that AmongFree has found in the same
 // statement, and not to be kept for longer.
-func (tx *Tx) RowID() string {
-	if tx.db.engine == PostgreSQL {
+func (db *DB) RowID() string {
+	if db.engine == PostgreSQL {
 		return `ctid`
 	}
 	return `rowid`

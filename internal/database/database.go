@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
-	_ "modernc.org/sqlite" // driver "sqlite"
+
+	"example.com/orderly/internal/sqlite"
 )
 
 // Engine is the database server behind a DB.
@@ -30,6 +32,14 @@ const (
 // maxOpen is the pool of one database in one process. Small on purpose: a process may hold six of them, and PostgreSQL serves
 // a few busy connections better than many waiting ones.
 const maxOpen = 4
+
+// Session is what a connection to PostgreSQL is told first. These are no parameters of the connection, which poolers refuse.
+//
+// A process that vanishes without a word, with its machine, must not keep its locks for longer than a transaction of ours takes
+// (longestTx, a minute): the server would notice after hours. And whatever we ask for all day has an index, while PostgreSQL keeps the
+// plan it made for a connection when the table was small, and read from end to end faster. With such plans made to look dear, it
+// would think of compiling the few statements that do need one.
+const Session = `SET idle_in_transaction_session_timeout = 60000; SET enable_seqscan = off; SET jit = off`
 
 func init() {
 	// sqlx does not know this driver's name and would leave the ? placeholders to guesswork.
@@ -91,10 +101,8 @@ func (db *DB) openPostgres(rawURL string) error {
 	if err != nil {
 		return errors.New("the URL cannot be read") // the driver's own message may quote the password
 	}
-	// A process that vanishes without a word, with its machine, must not keep its locks: the server would notice after hours. Not
-	// a parameter of the connection, which poolers refuse.
 	pool := sqlx.NewDb(stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, fmt.Sprintf(`SET idle_in_transaction_session_timeout = %d`, longestTx.Milliseconds()))
+		_, err := conn.Exec(ctx, Session)
 		return err
 	})), "pgx")
 	pool.SetMaxOpenConns(maxOpen)
@@ -115,14 +123,9 @@ func (db *DB) openSQLite(path string) error {
 			"?_txlock=immediate&_time_integer_format=unix_micro&_pragma=busy_timeout(5000)" +
 			"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" + more
 	}
-	var err error
-	if db.write, err = sqlx.Open("sqlite", dsn("")); err != nil {
-		return err
-	}
+	db.write = sqlx.NewDb(sqlite.Open(dsn("")), "sqlite")
 	db.write.SetMaxOpenConns(1)
-	if db.read, err = sqlx.Open("sqlite", dsn("&_query_only=1")); err != nil {
-		return err
-	}
+	db.read = sqlx.NewDb(sqlite.Open(dsn("&_query_only=1")), "sqlite")
 	db.read.SetMaxOpenConns(maxOpen)
 	db.read.SetMaxIdleConns(maxOpen)
 	return db.write.Ping() // makes the file before a reader asks for it
@@ -189,6 +192,14 @@ func (db *DB) Exec(ctx context.Context, query string, args ...any) (rows int64, 
 func (db *DB) Change(ctx context.Context, dest any, query string, args ...any) error {
 	return db.alone(ctx, func(ctx context.Context) error {
 		return db.write.GetContext(ctx, dest, db.write.Rebind(query), args...)
+	})
+}
+
+// ChangeAll is Exec for a statement that returns the rows it changed, all of them, into the slice dest points to.
+func (db *DB) ChangeAll(ctx context.Context, dest any, query string, args ...any) error {
+	return db.alone(ctx, func(ctx context.Context) error {
+		reflect.ValueOf(dest).Elem().SetZero() // what a run that lost to another one has read
+		return db.write.SelectContext(ctx, dest, db.write.Rebind(query), args...)
 	})
 }
 

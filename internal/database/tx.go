@@ -118,10 +118,13 @@ func (tx *Tx) LockRows() string {
 	return ""
 }
 
+// lockFreeRows has PostgreSQL lock the rows a SELECT returns, and leave out those that another transaction has locked.
+const lockFreeRows = " FOR UPDATE SKIP LOCKED"
+
 // LockFreeRows is LockRows that leaves out rows another transaction has locked.
 func (tx *Tx) LockFreeRows() string {
 	if tx.db.engine == PostgreSQL {
-		return " FOR UPDATE SKIP LOCKED"
+		return lockFreeRows
 	}
 	return ""
 }

@@ -173,13 +173,8 @@ func insertLines(ctx context.Context, tx *database.Tx, orderID string, lines []L
 // PruneKeys forgets up to limit idempotency keys that are older than before, and returns how many. A request that comes again
 // after its key was forgotten is a new order.
 func (s *Service) PruneKeys(ctx context.Context, before time.Time, limit int) (int64, error) {
-	var forgotten int64
-	err := s.db.InTx(ctx, func(tx *database.Tx) (err error) {
-		forgotten, err = tx.Exec(ctx, `
-			DELETE FROM idempotency_keys WHERE `+tx.AmongFree(tx.RowID(), `
-				SELECT `+tx.RowID()+` FROM idempotency_keys WHERE created_at < ?
-				ORDER BY created_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
-		return err
-	})
-	return forgotten, err
+	return s.db.Exec(ctx, `
+		DELETE FROM idempotency_keys WHERE `+s.db.AmongFree(s.db.RowID(), `
+		    SELECT `+s.db.RowID()+` FROM idempotency_keys WHERE created_at < ?
+		    ORDER BY created_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
 }

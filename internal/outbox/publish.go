@@ -30,30 +30,31 @@ type Pending struct {
 // event can be claimed once the one before it is marked. Nobody else is given a claimed event until lease has passed, so a
 // relay that dies is taken over; one that outlives its lease publishes twice, which listeners expect.
 func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]Pending, error) {
+	now := o.now()
+	from, err := o.oldest.Mark(ctx, now)
+	if err != nil {
+		return nil, fmt.Errorf("look for the oldest event of %s: %w", o.source, err)
+	}
 	var claimed []Pending
-	err := o.db.InTx(ctx, func(tx *database.Tx) error {
-		claimed = nil
-		now := o.now()
-		// What is due is asked of each row, never of a position in the table: rows become visible in another order than they
-		// were written in, and a relay that remembered how far it had read would lose the late ones. A subject's sequence has no
-		// gaps and is published in order, so the event before is the only one to ask about. How PostgreSQL reads this must not
-		// depend on its statistics: OFFSET 0 keeps it from making a join of the condition, a limit it cannot know from reading
-		// and sorting all that is due.
-		return tx.Select(ctx, &claimed, `
-			UPDATE outbox SET next_attempt_at = ?
-			WHERE `+tx.AmongFree(`event_id`, `
-			    SELECT event_id FROM outbox
-			    WHERE published_at IS NULL AND next_attempt_at <= ?
-			      AND NOT EXISTS (
-			          SELECT 1 FROM outbox AS earlier
-			          WHERE earlier.subject = outbox.subject AND earlier.sequence = outbox.sequence - 1
-			            AND `+database.Check(`earlier.published_at IS NULL`)+`
-			          LIMIT 1 OFFSET 0)
-			    ORDER BY next_attempt_at
-			    LIMIT (SELECT CAST(? AS BIGINT))`)+`
-			RETURNING event_id, subject, sequence, event_type, body, attempts, created_at`,
-			database.At(now.Add(lease)), database.At(now), limit)
-	})
+	// What is due is asked of each row, never of a position in the table: rows become visible in another order than they were
+	// written in, and a relay that remembered how far it had read would lose the late ones (the low-water mark is renewed, and finds
+	// them). A subject's sequence has no gaps and is published in order, so the event before is the only one to ask about. How
+	// PostgreSQL reads this must not depend on its statistics: OFFSET 0 keeps it from making a join of the condition, a limit it
+	// cannot know from reading and sorting all that is due, and a row's own address from looking for it in another index.
+	err = o.db.ChangeAll(ctx, &claimed, `
+		UPDATE outbox SET next_attempt_at = ?
+		WHERE `+o.db.AmongFree(o.db.RowID(), `
+		    SELECT `+o.db.RowID()+` FROM outbox
+		    WHERE published_at IS NULL AND next_attempt_at BETWEEN ? AND ?
+		      AND NOT EXISTS (
+		          SELECT 1 FROM outbox AS earlier
+		          WHERE earlier.subject = outbox.subject AND earlier.sequence = outbox.sequence - 1
+		            AND `+database.Check(`earlier.published_at IS NULL`)+`
+		          LIMIT 1 OFFSET 0)
+		    ORDER BY next_attempt_at
+		    LIMIT (SELECT CAST(? AS BIGINT))`)+`
+		RETURNING event_id, subject, sequence, event_type, body, attempts, created_at`,
+		database.At(now.Add(lease)), from, database.At(now), limit)
 	if err != nil {
 		return nil, fmt.Errorf("claim events of %s: %w", o.source, err)
 	}
@@ -110,14 +111,10 @@ func (o *Outbox) Backlog(ctx context.Context) (waiting int64, oldest time.Time, 
 
 // Prune deletes up to limit events that were published before the given time and returns how many it deleted.
 func (o *Outbox) Prune(ctx context.Context, before time.Time, limit int) (int64, error) {
-	var deleted int64
-	err := o.db.InTx(ctx, func(tx *database.Tx) (err error) {
-		deleted, err = tx.Exec(ctx, `
-			DELETE FROM outbox WHERE `+tx.AmongFree(tx.RowID(), `
-			    SELECT `+tx.RowID()+` FROM outbox WHERE published_at IS NOT NULL AND published_at < ?
-			    ORDER BY published_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
-		return err
-	})
+	deleted, err := o.db.Exec(ctx, `
+		DELETE FROM outbox WHERE `+o.db.AmongFree(o.db.RowID(), `
+		    SELECT `+o.db.RowID()+` FROM outbox WHERE published_at IS NOT NULL AND published_at < ?
+		    ORDER BY published_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
 	if err != nil {
 		return 0, fmt.Errorf("prune the outbox of %s: %w", o.source, err)
 	}

@@ -21,8 +21,6 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
-
-	_ "modernc.org/sqlite" // registers the driver of the book
 )
 
 // ErrLiveKey is returned by Open beside a live key: money that is real must never meet a provider that is not.

@@ -94,12 +94,18 @@ type connector struct {
 
 func (c connector) Driver() driver.Driver { return c.driver }
 
-func (c connector) Connect(context.Context) (driver.Conn, error) {
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.driver.Open(c.name)
 	if err != nil {
 		return nil, err
 	}
-	return &recordedConn{engineConn: conn.(engineConn), recorder: c.recorder}, nil
+	on := conn.(engineConn)
+	if _, lite := c.driver.(*sqlite.Driver); !lite {
+		if _, err := on.ExecContext(ctx, database.Session, nil); err != nil {
+			return nil, err
+		}
+	}
+	return &recordedConn{engineConn: on, recorder: c.recorder}, nil
 }
 
 // engineConn is what the connections of both drivers can do.

@@ -163,13 +163,11 @@ func (s *Service) revokeAll(ctx context.Context, userID string) (ended []string,
 func (s *Service) PruneSessions(ctx context.Context) (int64, error) {
 	var all, some int64
 	for some = pruneBatch; some == pruneBatch; all += some {
-		if err := s.db.InTx(ctx, func(tx *database.Tx) (err error) {
-			some, err = tx.Exec(ctx, `
-				DELETE FROM sessions WHERE `+tx.AmongFree(tx.RowID(), `
-				    SELECT `+tx.RowID()+` FROM sessions WHERE expires_at <= ?
-				    ORDER BY expires_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(s.now()), pruneBatch)
-			return err
-		}); err != nil {
+		var err error
+		if some, err = s.db.Exec(ctx, `
+			DELETE FROM sessions WHERE `+s.db.AmongFree(s.db.RowID(), `
+			    SELECT `+s.db.RowID()+` FROM sessions WHERE expires_at <= ?
+			    ORDER BY expires_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(s.now()), pruneBatch); err != nil {
 			return all, fmt.Errorf("prune expired sessions: %w", err)
 		}
 	}

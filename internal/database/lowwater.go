@@ -1,0 +1,55 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"time"
+)
+
+const (
+	// lowWaterEvery is how long a low-water mark is believed. What was committed below it waits for as long.
+	lowWaterEvery = 5 * time.Second
+	// lowWaterSlack is how long what is due from its beginning may take to be committed, and clocks may differ, without waiting for the next mark.
+	lowWaterSlack = 2 * time.Second
+)
+
+// LowWater knows from which time on there is something in a queue that waits. An update or a delete leaves the row's old entry in
+// PostgreSQL's indexes until a vacuum; a queue is worked off from its oldest end, so whoever looks for the next would first read past
+// every entry since the last vacuum. SQLite keeps no such entries.
+type LowWater struct {
+	db    *DB
+	query string
+	args  []any
+
+	mu          sync.Mutex
+	asked, mark time.Time
+}
+
+// LowWater returns the low-water mark of the queue whose oldest waiting time query reads: one row with a time, or none.
+func (db *DB) LowWater(query string, args ...any) *LowWater {
+	return &LowWater{db: db, query: query, args: args}
+}
+
+// Mark returns a time before which nothing waits. It may be some seconds old, and then overlooks what was committed meanwhile with a
+// time before it: a look that starts here must not be the last one. Errors are the database's.
+func (w *LowWater) Mark(ctx context.Context, now time.Time) (Time, error) {
+	if w.db.engine == SQLite {
+		return At(time.Unix(0, 0)), nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if since := now.Sub(w.asked); since >= 0 && since < lowWaterEvery {
+		return At(w.mark), nil
+	}
+	var oldest Time
+	if err := w.db.Get(ctx, &oldest, w.query, w.args...); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return Time{}, err
+	}
+	w.asked, w.mark = now, now.Add(-lowWaterSlack)
+	if !oldest.IsZero() && oldest.Before(w.mark) {
+		w.mark = oldest.Time
+	}
+	return At(w.mark), nil
+}
