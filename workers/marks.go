@@ -33,9 +33,11 @@ func (s *Starter) mark(ctx context.Context, orderID string) error {
 	return s.orders.MarkStarted(ctx, orderID)
 }
 
-// Mark writes down many started sagas at a time, so that no order waits for its own, until ctx ends.
+// Mark writes down many started sagas at a time, so that no order waits for its own, until ctx ends; it then waits a moment
+// for those that are just being started.
 func (s *Starter) Mark(ctx context.Context) error {
 	s.marks.open.Store(true)
+	s.ahead.setOpen(true)
 	for ctx.Err() == nil {
 		select {
 		case first := <-s.marks.started:
@@ -44,6 +46,8 @@ func (s *Starter) Mark(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+	s.ahead.setOpen(false)
+	s.ahead.wait(startTimeout)
 	s.marks.open.Store(false)
 	s.markAll(ctx)
 	return nil

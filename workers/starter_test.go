@@ -53,15 +53,20 @@ func (o *office) place() orders.Order {
 // waiting is how many orders nobody saw start.
 func (o *office) waiting() int {
 	o.t.Helper()
-	unstarted, err := o.orders.Unstarted(o.t.Context(), 0, 100)
+	unstarted, err := o.orders.Unstarted(o.t.Context(), 0, 1000)
 	require.NoError(o.t, err)
 	return len(unstarted)
+}
+
+func temporalAddress(t *testing.T) string {
+	t.Helper()
+	return testenv.Temporal(t, workflows.SearchAttributes())
 }
 
 func dial(t *testing.T) client.Client {
 	t.Helper()
 	c, err := client.Dial(client.Options{
-		HostPort: testenv.Temporal(t, workflows.SearchAttributes()), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		HostPort: temporalAddress(t), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)

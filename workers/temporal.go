@@ -41,6 +41,7 @@ func NewSteps(reg prometheus.Registerer) *Steps {
 // stopping it waits for running activities. fatal is told when it can't poll any more and has stopped by itself.
 func NewWorker(
 	c client.Client, queue string, steps *Steps, log *slog.Logger, fatal func(error), register func(r worker.Registry),
+	more ...interceptor.WorkerInterceptor,
 ) worker.Worker {
 	w := worker.New(c, queue, worker.Options{
 		OnFatalError:                     fatal,
@@ -49,7 +50,7 @@ func NewWorker(
 		LocalActivityWorkerOnly:          queue == activities.InlineQueue, // nobody asks for an activity there
 		MaxConcurrentWorkflowTaskPollers: Pollers,
 		MaxConcurrentActivityTaskPollers: Pollers,
-		Interceptors:                     []interceptor.WorkerInterceptor{&observer{steps: steps, log: log}},
+		Interceptors:                     append([]interceptor.WorkerInterceptor{&observer{steps: steps, log: log}}, more...),
 	})
 	register(w)
 	return w

@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"time"
 
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 
+	"example.com/orderly/activities"
 	"example.com/orderly/workers"
 )
 
@@ -68,7 +70,11 @@ func (s *stack) work(ctx context.Context) error {
 	var pollers []worker.Worker
 	defer func() { stopAll(pollers) }()
 	for queue, register := range s.queues {
-		w := workers.NewWorker(*s.temporal.client.Load(), queue, steps, s.log, func(err error) { failed <- err }, register)
+		var more []interceptor.WorkerInterceptor
+		if queue == activities.InlineQueue && s.starter != nil {
+			more = append(more, s.starter.Ends())
+		}
+		w := workers.NewWorker(*s.temporal.client.Load(), queue, steps, s.log, func(err error) { failed <- err }, register, more...)
 		if err := w.Start(); err != nil {
 			return fmt.Errorf("start polling Temporal: %w", s.temporal.explained(err))
 		}

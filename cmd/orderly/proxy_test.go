@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -32,8 +33,13 @@ func newProxy(t *testing.T, target string) *proxy {
 
 func (p *proxy) mend() {
 	p.t.Helper()
-	listener, err := net.Listen("tcp", p.addr)
-	require.NoError(p.t, err)
+	var listener net.Listener
+	// A process that is just being started by another test may hold the one before for a moment, from its fork to its exec.
+	eventually(p.t, 10*time.Second, "the port "+p.addr+" is taken", func() (bound bool) {
+		var err error
+		listener, err = net.Listen("tcp", p.addr)
+		return err == nil
+	})
 	p.lock.Lock()
 	p.listener = listener
 	p.lock.Unlock()

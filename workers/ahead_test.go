@@ -1,0 +1,222 @@
+package workers_test
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"example.com/orderly/activities"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/workers"
+	"example.com/orderly/workflows"
+)
+
+// held passes calls on to a client's Temporal, but holds those that start a workflow until they are let go.
+type held struct {
+	client  client.Client
+	arrived chan struct{}
+	letGo   chan error // nil passes one on
+}
+
+func dialHeld(t *testing.T) *held {
+	t.Helper()
+	h := &held{arrived: make(chan struct{}, 1000), letGo: make(chan error)}
+	through := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if strings.HasSuffix(method, "/StartWorkflowExecution") {
+			h.arrived <- struct{}{}
+			select {
+			case err := <-h.letGo:
+				if err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return invoke(ctx, method, req, reply, cc, opts...)
+	}
+	c, err := client.Dial(client.Options{
+		HostPort: temporalAddress(t), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(through)}},
+	})
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	h.client = c
+	return h
+}
+
+// answer lets one call go, or answers it with the error.
+func (h *held) answer(t *testing.T, err error) {
+	t.Helper()
+	select {
+	case h.letGo <- err:
+	case <-time.After(10 * time.Second):
+		t.Fatal("no call is waiting for its answer")
+	}
+}
+
+// marking runs Mark, without which nobody starts ahead, until the returned function is called.
+func (o *office) marking() (stop func()) {
+	ctx, cancel := context.WithCancel(o.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- o.starter.Mark(ctx) }()
+	require.Eventually(o.t, o.starter.Ahead, 10*time.Second, time.Millisecond)
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(o.t, <-ended)
+	})
+	o.t.Cleanup(stop)
+	return stop
+}
+
+func TestStartSoon(t *testing.T) {
+	t.Parallel()
+
+	t.Run("does not wait for Temporal, and whoever awaits the end waits for the start first", func(t *testing.T) {
+		t.Parallel()
+		o, temporal := newOffice(t), dialHeld(t)
+		o.starter.Connect(temporal.client, true)
+		o.marking()
+		order := o.place()
+		require.NoError(t, o.starter.StartSoon(t.Context(), order))
+		<-temporal.arrived
+
+		patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		require.ErrorContains(t, o.starter.Await(patience, order.ID), "deadline exceeded", "Temporal was asked for a saga that it has yet to be told of")
+		temporal.answer(t, nil)
+		require.Eventually(t, func() bool { return o.waiting() == 0 }, 10*time.Second, 10*time.Millisecond)
+		require.NotEmpty(t, o.describe(temporal.client, order.ID))
+		require.NoError(t, temporal.client.TerminateWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), "", "test"))
+		require.ErrorContains(t, o.starter.Await(t.Context(), order.ID), "terminated")
+	})
+
+	t.Run("starts the saga though whoever placed the order has left", func(t *testing.T) {
+		t.Parallel()
+		o, temporal := newOffice(t), dialHeld(t)
+		o.starter.Connect(temporal.client, true)
+		o.marking()
+		ctx, leave := context.WithCancel(t.Context())
+		require.NoError(t, o.starter.StartSoon(ctx, o.place()))
+		<-temporal.arrived
+		leave()
+		temporal.answer(t, nil)
+		require.Eventually(t, func() bool { return o.waiting() == 0 }, 10*time.Second, 10*time.Millisecond)
+	})
+
+	t.Run("leaves one that does not start to the sweep", func(t *testing.T) {
+		t.Parallel()
+		o, temporal := newOffice(t), dialHeld(t)
+		o.starter.Connect(temporal.client, true)
+		stop := o.marking()
+		require.NoError(t, o.starter.StartSoon(t.Context(), o.place()))
+		<-temporal.arrived
+		temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
+		stop()
+		require.Equal(t, 1, o.waiting())
+	})
+
+	t.Run("waits itself when too many are on their way, or nobody would wait for them at the end", func(t *testing.T) {
+		t.Parallel()
+		o, temporal := newOffice(t), dialHeld(t)
+		o.starter.Connect(temporal.client, true)
+		stop := o.marking()
+		var placed []orders.Order // first, since a start that is held is given up after seconds
+		for range workers.MostAhead + 1 {
+			placed = append(placed, o.place())
+		}
+		for _, order := range placed[1:] {
+			require.NoError(t, o.starter.StartSoon(t.Context(), order))
+		}
+		for range workers.TurnsAtOnce {
+			<-temporal.arrived
+		}
+		patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		require.ErrorIs(t, o.starter.StartSoon(patience, placed[0]), context.DeadlineExceeded, "it did not wait")
+		require.Empty(t, temporal.arrived, "more are on their way than can be")
+
+		stopped := make(chan struct{})
+		go func() { stop(); close(stopped) }()
+		const pass = 8
+		refused := status.Error(codes.InvalidArgument, "refused")
+		for n := range workers.MostAhead {
+			answer := refused
+			if n < pass {
+				answer = nil
+			}
+			select {
+			case <-stopped:
+				t.Fatal("it stopped while sagas were on their way")
+			case temporal.letGo <- answer:
+			}
+		}
+		<-stopped
+		require.Equal(t, len(placed)-pass, o.waiting())
+
+		go func() { temporal.letGo <- refused }()
+		require.ErrorContains(t, o.starter.StartSoon(t.Context(), o.place()), "refused")
+	})
+}
+
+func TestAnInlineSagaThatIsNotStartedGivesItsTurnBack(t *testing.T) {
+	t.Parallel()
+	o, temporal := newOffice(t), dialHeld(t)
+	o.starter.Connect(temporal.client, false)
+	o.starter.Inline(true)
+	o.starter.SetLongestTurn(time.Hour)
+	for range workers.TurnsAtOnce + 1 {
+		order, refused := o.place(), make(chan error, 1)
+		go func() { refused <- o.starter.Start(t.Context(), order) }()
+		temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
+		require.ErrorContains(t, <-refused, "not today")
+	}
+}
+
+// An inline saga runs in the process that starts it. In a rush they must not all run at once.
+func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
+	t.Parallel()
+	o, temporal := newOffice(t), dial(t)
+	o.starter.Connect(temporal, false)
+	o.starter.Inline(true)
+	o.starter.SetLongestTurn(time.Hour)
+	for range workers.TurnsAtOnce {
+		require.NoError(t, o.starter.Start(t.Context(), o.place()))
+	}
+	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, o.starter.Start(patience, o.place()), context.DeadlineExceeded, "more run than can at once")
+
+	w := workers.NewWorker(temporal, activities.InlineQueue, workers.NewSteps(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), nil,
+		func(r worker.Registry) {
+			r.RegisterWorkflowWithOptions(func(workflow.Context, workflows.OrderInput) error { return nil },
+				workflow.RegisterOptions{Name: workflows.OrderWorkflow})
+		}, o.starter.Ends())
+	require.NoError(t, w.Start())
+	stop := sync.OnceFunc(w.Stop)
+	t.Cleanup(stop)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for range 2 * workers.TurnsAtOnce {
+		require.NoError(t, o.starter.Start(ctx, o.place()), "the turns of sagas that have ended were not given back")
+	}
+
+	o.starter.SetLongestTurn(time.Millisecond) // as of one that waits for somebody
+	stop()
+	for range 2 * workers.TurnsAtOnce {
+		require.NoError(t, o.starter.Start(ctx, o.place()))
+	}
+}
