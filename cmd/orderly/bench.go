@@ -59,7 +59,7 @@ func benchCommand() *cobra.Command {
 	flags.StringVar(&api, "url", "", "the API of a running stack, such as http://127.0.0.1:8080 (default: start a private one)")
 	flags.StringVar(&provider, "sandbox-url", "http://127.0.0.1:8090", "the sandbox payment provider of that stack")
 	flags.IntVar(&b.rounds, "rounds", 5, "how many rounds")
-	flags.IntVar(&b.orders, "orders", 120, "orders, and empty workflows, per round for the rate; half as many for each latency")
+	flags.IntVar(&b.orders, "orders", 240, "orders, and empty workflows, per round for the rate; half as many for each latency")
 	flags.IntVar(&b.inFlight, "in-flight", 32, "clients that place orders at once, for the rate")
 	flags.IntVar(&b.concurrency, "concurrency", 8, "clients at once, for the latencies and for reads")
 	flags.IntVar(&b.events, "events", 2000, "events per round")

@@ -41,6 +41,7 @@ func (b *bench) privateConfig(dir string) (config, error) {
 		Data: dir, APIAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", TemporalPort: "0", TemporalUIPort: "0",
 		MailFrom: "Orderly <shop@orderly.example>", LogFormat: "text", LogLevel: "error",
 		RabbitMQURL: named.RabbitMQURL, RabbitMQPrefix: b.name, RedisURL: named.RedisURL, TemporalAddress: named.TemporalAddress,
+		PprofAddr: named.PprofAddr,
 	}
 	if named.DatabaseURL != "" {
 		at, err := url.Parse(named.DatabaseURL)
