@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -9,21 +10,30 @@ import (
 )
 
 // mostAhead is how many sagas may wait for their turn or be on their way to Temporal with nobody waiting for them. Beyond that whoever
-// places an order waits for its start, and so is slowed down to what can be done.
+// places an order waits for room, and so is slowed down to what can be done.
 const mostAhead = 256
 
 // ahead are the orders whose saga is being started while whoever placed them has an answer already.
 type ahead struct {
+	room     chan struct{} // holds one element for each
 	lock     sync.Mutex
 	open     bool // while Mark runs
 	starting map[string]chan struct{}
 	all      sync.WaitGroup
 }
 
+func newAhead() ahead {
+	return ahead{room: make(chan struct{}, mostAhead), starting: map[string]chan struct{}{}}
+}
+
 // StartSoon is Start without waiting for Temporal: an order is accepted once it is committed, and what becomes of the start changes
-// nothing for the customer. It waits when too many are on their way. A start that fails, or is lost with the process, is left to the sweep.
+// nothing for the customer. It waits when too many are on their way, and its error is that of ctx then. A start that fails, or is lost
+// with the process, is left to the sweep.
 func (s *Starter) StartSoon(ctx context.Context, order orders.Order) error {
-	started := s.ahead.begin(order.ID)
+	started, err := s.ahead.begin(ctx, order.ID)
+	if err != nil {
+		return fmt.Errorf("start the saga of order %s: too many are just being started: %w", order.ID, err)
+	}
 	if started == nil {
 		return s.Start(ctx, order)
 	}
@@ -36,20 +46,23 @@ func (s *Starter) StartSoon(ctx context.Context, order orders.Order) error {
 	return nil
 }
 
-// begin returns what is closed when the start is over, or nil where somebody has to wait for it.
-func (a *ahead) begin(orderID string) chan struct{} {
+// begin waits for room and returns what is closed when the start is over, or nil where somebody has to wait for the start.
+func (a *ahead) begin(ctx context.Context, orderID string) (chan struct{}, error) {
+	select {
+	case a.room <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	a.lock.Lock()
 	defer a.lock.Unlock()
-	if !a.open || len(a.starting) >= mostAhead || a.starting[orderID] != nil {
-		return nil
-	}
-	if a.starting == nil {
-		a.starting = map[string]chan struct{}{}
+	if !a.open || a.starting[orderID] != nil {
+		<-a.room
+		return nil, nil
 	}
 	started := make(chan struct{})
 	a.starting[orderID] = started
 	a.all.Add(1)
-	return started
+	return started, nil
 }
 
 func (a *ahead) end(orderID string, started chan struct{}) {
@@ -57,6 +70,7 @@ func (a *ahead) end(orderID string, started chan struct{}) {
 	defer a.lock.Unlock()
 	delete(a.starting, orderID)
 	close(started)
+	<-a.room
 	a.all.Done()
 }
 

@@ -129,16 +129,16 @@ func TestStartSoon(t *testing.T) {
 		require.Equal(t, 1, o.waiting())
 	})
 
-	t.Run("waits itself when too many are on their way, or nobody would wait for them at the end", func(t *testing.T) {
+	t.Run("waits for room when too many are on their way, and itself when nobody would wait for them at the end", func(t *testing.T) {
 		t.Parallel()
 		o, temporal := newOffice(t), dialHeld(t)
 		o.starter.Connect(temporal.client, true)
 		stop := o.marking()
 		var placed []orders.Order // first, since a start that is held is given up after seconds
-		for range workers.MostAhead + 1 {
+		for range workers.MostAhead + 2 {
 			placed = append(placed, o.place())
 		}
-		for _, order := range placed[1:] {
+		for _, order := range placed[2:] {
 			require.NoError(t, o.starter.StartSoon(t.Context(), order))
 		}
 		for range workers.TurnsAtOnce {
@@ -149,10 +149,14 @@ func TestStartSoon(t *testing.T) {
 		require.ErrorIs(t, o.starter.StartSoon(patience, placed[0]), context.DeadlineExceeded, "it did not wait")
 		require.Empty(t, temporal.arrived, "more are on their way than can be")
 
+		refused, accepted := status.Error(codes.InvalidArgument, "refused"), make(chan error, 1)
+		go func() { accepted <- o.starter.StartSoon(t.Context(), placed[1]) }()
+		temporal.answer(t, refused)
+		require.NoError(t, <-accepted) // while all others are on their way still
+
 		stopped := make(chan struct{})
 		go func() { stop(); close(stopped) }()
 		const pass = 8
-		refused := status.Error(codes.InvalidArgument, "refused")
 		for n := range workers.MostAhead {
 			answer := refused
 			if n < pass {

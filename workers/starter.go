@@ -58,7 +58,10 @@ type connection struct {
 
 // NewStarter returns a starter that has no Temporal yet.
 func NewStarter(orders *orders.Service, log *slog.Logger, now func() time.Time) *Starter {
-	return &Starter{orders: orders, log: log, now: now, marks: marks{started: make(chan string, markBatch)}, turns: newTurns()}
+	return &Starter{
+		orders: orders, log: log, now: now,
+		marks: marks{started: make(chan string, markBatch)}, ahead: newAhead(), turns: newTurns(),
+	}
 }
 
 // Connect gives the starter its Temporal client; searchable says that the namespace knows our search attributes.
