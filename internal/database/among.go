@@ -17,8 +17,9 @@ func (db *DB) Among(column string, values []string) (condition string, arg any) 
 }
 
 // AmongFree is the condition that column is one of those that query, a SELECT of one column, finds and no other transaction has
-// locked. It belongs into a statement that changes them: they are locked until the end of its transaction. PostgreSQL would be free to run an IN more than once, each time locking
-// other rows; an array is made once, and its elements are looked up whatever the statistics say.
+// locked. It belongs into a statement that changes them: they are locked until the end of its transaction. PostgreSQL would be free
+// to run an IN more than once, each time locking other rows; an array is made once, and its elements are looked up whatever the
+// statistics say.
 func (db *DB) AmongFree(column, query string) string {
 	if db.engine == PostgreSQL {
 		return column + ` = ANY (ARRAY(` + query + lockFreeRows + `))`
