@@ -34,8 +34,9 @@ func benchCommand() *cobra.Command {
 		Short: "Measure whole orders beside an empty workflow, events beside a bare queue, reads beside a bare handler",
 		Long: "Measure orders, events and reads beside the libraries alone, in turns, on one machine, in one run.\n\n" +
 			"Without --url it starts a stack of its own in this process. DATABASE_URL, RABBITMQ_URL, REDIS_URL and TEMPORAL_ADDRESS replace\n" +
-			"its parts, under names of its own that are gone afterwards; payments go to the sandbox and mails into a folder, always. Sagas\n" +
-			"run in a Temporal namespace of its own unless TEMPORAL_NAMESPACE names one that nobody else uses.\n\n" +
+			"its parts, under names of its own that are gone afterwards, but for what Redis has cached, which expires within 67 minutes;\n" +
+			"payments go to the sandbox and mails into a folder, always. Sagas run in a Temporal namespace of its own unless\n" +
+			"TEMPORAL_NAMESPACE names one that nobody else uses.\n\n" +
 			"With --url it measures a running stack from outside: place a load on one only where that hurts nobody. The empty workflow then\n" +
 			"runs on the server of TEMPORAL_ADDRESS, which should be the one of that stack.",
 		Args: cobra.NoArgs,

@@ -82,7 +82,7 @@ func (b *bench) runPrivate(ctx context.Context) (err error) {
 		return err
 	}
 	if cfg.DatabaseURL != "" || cfg.RabbitMQURL != "" || namespace != "" {
-		b.say("On the servers outside, everything of this run is called " + b.name + " and is removed when it ends.")
+		b.say("On the servers outside, everything of this run is called " + b.name + " and is removed when it ends. What Redis has cached expires.")
 	}
 	defer func() { err = errors.Join(err, b.remove(context.WithoutCancel(ctx), cfg, namespace)) }()
 
