@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"google.golang.org/grpc"
@@ -48,13 +47,7 @@ func dialHeld(t *testing.T) *held {
 		}
 		return invoke(ctx, method, req, reply, cc, opts...)
 	}
-	c, err := client.Dial(client.Options{
-		HostPort: temporalAddress(t), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
-		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(through)}},
-	})
-	require.NoError(t, err)
-	t.Cleanup(c.Close)
-	h.client = c
+	h.client = dial(t, grpc.WithChainUnaryInterceptor(through))
 	return h
 }
 
@@ -150,7 +143,9 @@ func TestStartSoon(t *testing.T) {
 		require.Empty(t, temporal.arrived, "more are on their way than can be")
 
 		refused, accepted := status.Error(codes.InvalidArgument, "refused"), make(chan error, 1)
-		go func() { accepted <- o.starter.StartSoon(t.Context(), placed[1]) }()
+		soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		go func() { accepted <- o.starter.StartSoon(soon, placed[1]) }()
 		temporal.answer(t, refused)
 		require.NoError(t, <-accepted) // while all others are on their way still
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
 
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/orders"
@@ -63,10 +64,11 @@ func temporalAddress(t *testing.T) string {
 	return testenv.Temporal(t, workflows.SearchAttributes())
 }
 
-func dial(t *testing.T) client.Client {
+func dial(t *testing.T, options ...grpc.DialOption) client.Client {
 	t.Helper()
 	c, err := client.Dial(client.Options{
 		HostPort: temporalAddress(t), Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		ConnectionOptions: client.ConnectionOptions{DialOptions: options},
 	})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
