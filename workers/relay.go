@@ -20,6 +20,9 @@ import (
 const (
 	relayBatch = 200
 	relayPoll  = time.Second
+	// relayRest is how long the relay waits after a batch that was not full: what is written meanwhile makes one batch and not several.
+	// An event that is written while the relay is at rest does not wait.
+	relayRest = 50 * time.Millisecond
 	// publishTimeout bounds one batch on its way. The lease is longer, so that a relay that is merely slow is not taken over.
 	publishTimeout = 10 * time.Second
 	relayLease     = 15 * time.Second
@@ -98,6 +101,13 @@ func (r *Relay) serve(ctx context.Context, box *outbox.Outbox, full chan struct{
 		case claimed == 0:
 			// What was refused waits by itself, each event for its own next attempt; others must not wait with it.
 			sleep(ctx, box.Woken(), relayPoll)
+		case claimed < relayBatch:
+			sleep(ctx, nil, relayRest)
+			// What has woken us meanwhile is in the next batch.
+			select {
+			case <-box.Woken():
+			default:
+			}
 		}
 	}
 }

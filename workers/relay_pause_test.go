@@ -1,6 +1,9 @@
 package workers_test
 
 import (
+	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,4 +38,39 @@ func TestTheRelayLooksAtADatabaseThatIsAwayEveryFewSeconds(t *testing.T) {
 		require.Zero(t, unpublished(t, box))
 		stop()
 	})
+}
+
+// The first event is published when it is written; those that follow close behind share batches. The clock is the bubble's.
+func TestTheRelayTakesATrickleInBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := newBox(func(service string, sets ...database.Migrations) *database.DB {
+			return testenv.SQLite(t, service, sets...)
+		}, "orders")
+		var batches batchCounter
+		_, stop := run(t, &batches, box)
+		synctest.Wait()
+
+		write(t, box, "first")
+		synctest.Wait()
+		require.Zero(t, unpublished(t, box), "an event waits although the relay is at rest")
+
+		const trickle, apart = 500, 10 * time.Millisecond
+		before := batches.published.Load()
+		for i := range trickle {
+			time.Sleep(apart)
+			write(t, box, fmt.Sprint(i))
+		}
+		time.Sleep(time.Second)
+		require.Zero(t, unpublished(t, box))
+		require.LessOrEqual(t, batches.published.Load()-before, int64(trickle/4), "batches of fewer than four events")
+		stop()
+	})
+}
+
+// batchCounter is a transport that takes everything and counts how often it is asked.
+type batchCounter struct{ published atomic.Int64 }
+
+func (c *batchCounter) Publish(_ context.Context, messages []listen.Message) []error {
+	c.published.Add(1)
+	return make([]error, len(messages))
 }
