@@ -192,20 +192,22 @@ func TestTimeIsReadAsItWasWritten(t *testing.T) {
 
 func TestMigrateFromSeveralConnectionsAtOnce(t *testing.T) {
 	t.Parallel()
-	path := "sqlite:" + filepath.Join(t.TempDir(), "shared.db")
-	var all sync.WaitGroup
-	errs := make([]error, 4)
-	for i := range errs {
-		all.Go(func() {
-			db, err := database.Open(t.Context(), "shared", path)
-			if err == nil {
-				err = errors.Join(db.Migrate(t.Context(), notes), db.Close())
-			}
-			errs[i] = err
-		})
+	for range 20 { // what two of them do to each other depends on the moment
+		path := "sqlite:" + filepath.Join(t.TempDir(), "shared.db")
+		var all sync.WaitGroup
+		errs := make([]error, 8)
+		for i := range errs {
+			all.Go(func() {
+				db, err := database.Open(t.Context(), "shared", path)
+				if err == nil {
+					err = errors.Join(db.Migrate(t.Context(), notes), db.Close())
+				}
+				errs[i] = err
+			})
+		}
+		all.Wait()
+		require.NoError(t, errors.Join(errs...))
 	}
-	all.Wait()
-	require.NoError(t, errors.Join(errs...))
 }
 
 // Pending only asks. A newer schema than the asker's is none of its business: old code runs beside new code during an upgrade.
