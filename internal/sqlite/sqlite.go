@@ -64,7 +64,7 @@ func (c *conn) statement(ctx context.Context, query string, args []driver.NamedV
 		}
 		return kept, nil
 	}
-	if len(args) == 0 || len(c.kept) == keptStatements { // one without arguments is run once: a migration, a pragma
+	if len(args) == 0 || len(c.kept) == keptStatements { // one without arguments is seldom run: a migration, a savepoint, a figure
 		return nil, nil
 	}
 	prepared, err := c.PrepareContext(ctx, query)
