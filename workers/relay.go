@@ -21,7 +21,7 @@ const (
 	relayBatch = 200
 	relayPoll  = time.Second
 	// relayRest is how long the relay waits after a batch that was not full: what is written meanwhile makes one batch and not several.
-	// An event that is written when none was for longer does not wait.
+	// An event that finds the relay with nothing to do is published at once.
 	relayRest = 50 * time.Millisecond
 	// publishTimeout bounds one batch on its way. The lease is longer, so that a relay that is merely slow is not taken over.
 	publishTimeout = 10 * time.Second

@@ -52,7 +52,7 @@ func TestTheRelayTakesATrickleInBatches(t *testing.T) {
 
 		write(t, box, "first")
 		synctest.Wait()
-		require.Zero(t, unpublished(t, box), "an event waits although the relay is at rest")
+		require.Zero(t, unpublished(t, box), "an event waits although the relay has nothing to do")
 
 		const trickle, apart = 500, 10 * time.Millisecond
 		before := batches.published.Load()
