@@ -23,9 +23,13 @@ const (
 	// relayRest is how long the relay waits after a batch that was not full: what is written meanwhile makes one batch and not several.
 	// An event that finds the relay with nothing to do is published at once.
 	relayRest = 50 * time.Millisecond
-	// publishTimeout bounds one batch on its way. The lease is longer, so that a relay that is merely slow is not taken over.
+	// publishTimeout bounds one batch on its way, claimTimeout the claim before it. The lease, which counts from the claim's beginning, is as
+	// long as both, so that nothing is published by a relay that may have been taken over.
 	publishTimeout = 10 * time.Second
+	claimTimeout   = relayLease - publishTimeout
 	relayLease     = 15 * time.Second
+	// recordTimeout bounds writing down what became of a batch.
+	recordTimeout = 10 * time.Second
 	// longestRetry is how long an event that cannot be published waits at most before it is tried again.
 	longestRetry = 30 * time.Second
 	// longestPause is how long the relay waits at most for a database that is away: everything in it waits too.
@@ -131,7 +135,7 @@ func (r *Relay) help(ctx context.Context, box *outbox.Outbox, full chan struct{}
 // order of the two is what no event is lost by. An error is the outbox's; what the transport refuses is recorded with the event.
 func (r *Relay) pass(ctx context.Context, box *outbox.Outbox, full chan<- struct{}) (claimed int, err error) {
 	// What was claimed is finished although the process is told to stop: else it would wait for its lease to end.
-	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
 	defer cancel()
 	batch, err := box.Claim(claiming, relayBatch, relayLease)
 	if err != nil || len(batch) == 0 {
@@ -151,7 +155,7 @@ func (r *Relay) pass(ctx context.Context, box *outbox.Outbox, full chan<- struct
 	defer cancel()
 	results := r.transport.Publish(onTheWay, messages)
 
-	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), publishTimeout)
+	recording, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	var sent []outbox.Pending
 	var first error

@@ -22,13 +22,15 @@ type Pending struct {
 	Body     string `db:"body"`
 	// Attempts is how often publishing it has failed.
 	Attempts int `db:"attempts"`
+	// Lease is when others may claim it. It names the claim, too: what somebody else has claimed since is not ours to conclude.
+	Lease database.Time `db:"next_attempt_at"`
 	// Written is when the state it reports was recorded.
 	Written database.Time `db:"created_at"`
 }
 
 // Claim takes up to limit due events for the caller to publish, oldest first and never two of one subject: a subject's next
-// event can be claimed once the one before it is marked. Nobody else is given a claimed event until lease has passed, so a
-// relay that dies is taken over; one that outlives its lease publishes twice, which listeners expect.
+// event can be claimed once the one before it is marked. Nobody else is given a claimed event until lease has passed since Claim was
+// called, so a relay that dies is taken over; one that outlives its lease publishes twice, which listeners expect.
 func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]Pending, error) {
 	now := o.now()
 	from, err := o.oldest.Mark(ctx, now)
@@ -53,7 +55,7 @@ func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]P
 		          LIMIT 1 OFFSET 0)
 		    ORDER BY next_attempt_at
 		    LIMIT (SELECT CAST(? AS BIGINT))`)+`
-		RETURNING event_id, subject, sequence, event_type, body, attempts, created_at`,
+		RETURNING event_id, subject, sequence, event_type, body, attempts, next_attempt_at, created_at`,
 		database.At(now.Add(lease)), from, database.At(now), limit)
 	if err != nil {
 		return nil, fmt.Errorf("claim events of %s: %w", o.source, err)
@@ -62,7 +64,9 @@ func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]P
 	return claimed, nil
 }
 
-// MarkPublished records that the transport has taken over these events. Marking one twice changes nothing.
+// MarkPublished records that the transport has taken over these events, all of one claim. Marking one twice changes nothing. An event
+// that another relay has claimed since is that one's to mark: if it were marked here, the next of its subject could be published
+// before the other relay publishes this one again.
 func (o *Outbox) MarkPublished(ctx context.Context, published []Pending) error {
 	if len(published) == 0 {
 		return nil
@@ -73,14 +77,16 @@ func (o *Outbox) MarkPublished(ctx context.Context, published []Pending) error {
 	}
 	among, arg := o.db.Among(`event_id`, ids)
 	if _, err := o.db.Exec(ctx, `
-		UPDATE outbox SET published_at = ?, last_error = '' WHERE `+among+` AND `+database.Check(`published_at IS NULL`),
-		database.At(o.now()), arg); err != nil {
+		UPDATE outbox SET published_at = ?, last_error = ''
+		WHERE `+among+` AND `+database.Check(`published_at IS NULL AND next_attempt_at = ?`),
+		database.At(o.now()), arg, published[0].Lease); err != nil {
 		return fmt.Errorf("mark %d events of %s published: %w", len(published), o.source, err)
 	}
 	return nil
 }
 
-// Failed records why an event could not be published; it is due again after retryIn. Later events of its subject wait for it.
+// Failed records why an event could not be published; it is due again after retryIn. Later events of its subject wait for it. It changes
+// nothing when another relay has claimed the event since.
 func (o *Outbox) Failed(ctx context.Context, event Pending, reason error, retryIn time.Duration) error {
 	text := []rune(strings.ReplaceAll(reason.Error(), "\x00", "")) // PostgreSQL's TEXT takes neither NUL nor broken UTF-8
 	if len(text) > maxErrorLength {
@@ -88,8 +94,8 @@ func (o *Outbox) Failed(ctx context.Context, event Pending, reason error, retryI
 	}
 	if _, err := o.db.Exec(ctx, `
 		UPDATE outbox SET attempts = attempts + 1, last_error = ?, next_attempt_at = ?
-		WHERE event_id = ? AND `+database.Check(`published_at IS NULL`),
-		string(text), database.At(o.now().Add(retryIn)), event.ID); err != nil {
+		WHERE event_id = ? AND `+database.Check(`published_at IS NULL AND next_attempt_at = ?`),
+		string(text), database.At(o.now().Add(retryIn)), event.ID, event.Lease); err != nil {
 		return fmt.Errorf("record that event %s was not published: %w", event.ID, err)
 	}
 	return nil
