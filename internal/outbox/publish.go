@@ -22,8 +22,8 @@ type Pending struct {
 	Body     string `db:"body"`
 	// Attempts is how often publishing it has failed.
 	Attempts int `db:"attempts"`
-	// Lease is when others may claim it. It names the claim, too: what somebody else has claimed since is not ours to conclude.
-	Lease database.Time `db:"next_attempt_at"`
+	// LeasedUntil is when others may claim it. It names the claim, too: what somebody else has claimed since is not ours to conclude.
+	LeasedUntil database.Time `db:"next_attempt_at"`
 	// Written is when the state it reports was recorded.
 	Written database.Time `db:"created_at"`
 }
@@ -79,7 +79,7 @@ func (o *Outbox) MarkPublished(ctx context.Context, published []Pending) error {
 	if _, err := o.db.Exec(ctx, `
 		UPDATE outbox SET published_at = ?, last_error = ''
 		WHERE `+among+` AND `+database.Check(`published_at IS NULL AND next_attempt_at = ?`),
-		database.At(o.now()), arg, published[0].Lease); err != nil {
+		database.At(o.now()), arg, published[0].LeasedUntil); err != nil {
 		return fmt.Errorf("mark %d events of %s published: %w", len(published), o.source, err)
 	}
 	return nil
@@ -95,7 +95,7 @@ func (o *Outbox) Failed(ctx context.Context, event Pending, reason error, retryI
 	if _, err := o.db.Exec(ctx, `
 		UPDATE outbox SET attempts = attempts + 1, last_error = ?, next_attempt_at = ?
 		WHERE event_id = ? AND `+database.Check(`published_at IS NULL AND next_attempt_at = ?`),
-		string(text), database.At(o.now().Add(retryIn)), event.ID, event.Lease); err != nil {
+		string(text), database.At(o.now().Add(retryIn)), event.ID, event.LeasedUntil); err != nil {
 		return fmt.Errorf("record that event %s was not published: %w", event.ID, err)
 	}
 	return nil

@@ -3,6 +3,7 @@ package workers_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -35,6 +36,41 @@ func TestTheRelayLooksAtADatabaseThatIsAwayEveryFewSeconds(t *testing.T) {
 		_, err = box.DB().Exec(t.Context(), `ALTER TABLE away RENAME TO outbox`)
 		require.NoError(t, err)
 		time.Sleep(6 * time.Second)
+		require.Zero(t, unpublished(t, box))
+		stop()
+	})
+}
+
+// A relay that waited long for its claim may have been taken over when it still has time to publish. The clock is the bubble's.
+func TestTheRelayDoesNotPublishPastItsLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := newBox(func(service string, sets ...database.Migrations) *database.DB {
+			return testenv.SQLite(t, service, sets...)
+		}, "orders")
+		write(t, box, "a")
+		var held sync.WaitGroup
+		held.Go(func() {
+			if err := box.DB().InTx(t.Context(), func(*database.Tx) error {
+				time.Sleep(8 * time.Second)
+				return nil
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		_, stop := run(t, obedient(func(ctx context.Context) error {
+			until, bounded := ctx.Deadline()
+			var leased database.Time
+			if err := box.DB().Get(ctx, &leased, `SELECT next_attempt_at FROM outbox`); err != nil {
+				return err
+			}
+			if !bounded || until.After(leased.Time) {
+				t.Errorf("it may publish until %s and has leased until %s", until, leased)
+			}
+			return nil
+		}), box)
+		held.Wait()
+		time.Sleep(time.Minute)
 		require.Zero(t, unpublished(t, box))
 		stop()
 	})
