@@ -128,9 +128,7 @@ func (db *DB) openSQLite(path string) error {
 	db.read = sqlx.NewDb(sqlite.Open(dsn("&_query_only=1")), "sqlite")
 	db.read.SetMaxOpenConns(maxOpen)
 	db.read.SetMaxIdleConns(maxOpen)
-	// Makes the file before a reader asks for it. Of several processes that do so at once one turns it to WAL, which the others are not made
-	// to wait for: they are told at once that it is locked.
-	return db.retrying(context.Background(), db.write.Ping)
+	return classify(db.write.Ping()) // makes the file before a reader asks for it
 }
 
 // Name is the service's name, as given to Open.

@@ -5,12 +5,19 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
+	"math/rand/v2"
+	"time"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // keptStatements bounds what a connection keeps. Texts are constants, but for how many rows they insert.
 const keptStatements = 200
+
+// openTimeout is how long to go on trying to open a file that others are turning to WAL.
+const openTimeout = 5 * time.Second
 
 // Open returns a pool on the file that dsn names, as the driver modernc.org/sqlite reads it. Nothing is opened before it is used.
 // Its connections keep their prepared statements: parsing one takes about as long as running it, and the driver itself parses it each
@@ -22,13 +29,27 @@ type connector struct{ dsn string }
 // Driver implements driver.Connector.
 func (c connector) Driver() driver.Driver { return &sqlite.Driver{} }
 
-// Connect implements driver.Connector.
-func (c connector) Connect(context.Context) (driver.Conn, error) {
-	opened, err := c.Driver().Open(c.dsn)
-	if err != nil {
-		return nil, err
+// Connect implements driver.Connector. Of several processes that open a new file at once one turns it to WAL, which the others are not
+// made to wait for, whatever their busy_timeout: they are told at once that it is locked.
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	for {
+		opened, err := c.Driver().Open(c.dsn)
+		if err == nil {
+			return &conn{driverConn: opened.(driverConn), kept: map[string]*keptStatement{}}, nil
+		}
+		if lite, ok := errors.AsType[*sqlite.Error](err); !ok || lite.Code()&0xff != sqlite3.SQLITE_BUSY {
+			return nil, err
+		}
+		pause := time.NewTimer(time.Duration(rand.IntN(20)+1) * time.Millisecond)
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, err
+		}
 	}
-	return &conn{driverConn: opened.(driverConn), kept: map[string]*keptStatement{}}, nil
 }
 
 // driverConn is all that database/sql asks of a connection and the driver's has.

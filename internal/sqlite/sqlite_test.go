@@ -3,8 +3,10 @@ package sqlite_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -138,6 +140,23 @@ func TestAKeptStatementBehavesLikeANewOne(t *testing.T) {
 			require.Equal(t, n+1, got)
 		}
 	})
+}
+
+func TestSeveralOpenOneNewFile(t *testing.T) {
+	t.Parallel()
+	for n := range 200 { // what two of them do to each other depends on the moment
+		dsn := fmt.Sprintf("file:%s?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)", filepath.Join(t.TempDir(), fmt.Sprint(n)))
+		var all sync.WaitGroup
+		errs := make([]error, 8)
+		for i := range errs {
+			all.Go(func() {
+				pool := sqlite.Open(dsn)
+				errs[i] = errors.Join(pool.Ping(), pool.Close())
+			})
+		}
+		all.Wait()
+		require.NoError(t, errors.Join(errs...))
+	}
 }
 
 // What keeping statements is for: the same work with the driver as it comes.
