@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -13,6 +12,8 @@ const (
 	lowWaterEvery = 5 * time.Second
 	// lowWaterSlack is how long what is due from its beginning may take to be committed, and clocks may differ, without waiting for the next mark.
 	lowWaterSlack = 2 * time.Second
+	// lowWaterTimeout bounds a look, and the wait for another's: a server that has vanished must not be waited for without end.
+	lowWaterTimeout = 5 * time.Second
 )
 
 // LowWater knows from which time on there is something in a queue that waits. An update or a delete leaves the row's old entry in
@@ -23,23 +24,29 @@ type LowWater struct {
 	query string
 	args  []any
 
-	mu          sync.Mutex
+	looking     chan struct{} // holds one element while somebody looks; unlike a mutex it can be given up on
 	asked, mark time.Time
 }
 
 // LowWater returns the low-water mark of the queue whose oldest waiting time query reads: one row with a time, or none.
 func (db *DB) LowWater(query string, args ...any) *LowWater {
-	return &LowWater{db: db, query: query, args: args}
+	return &LowWater{db: db, query: query, args: args, looking: make(chan struct{}, 1)}
 }
 
 // Mark returns a time before which nothing waits. It may be some seconds old, and then overlooks what was committed meanwhile with a
-// time before it: a look that starts here must not be the last one. Errors are the database's.
+// time before it: a look that starts here must not be the last one. Unavailable when the database does not answer for seconds.
 func (w *LowWater) Mark(ctx context.Context, now time.Time) (Time, error) {
 	if w.db.engine == SQLite {
 		return At(time.Unix(0, 0)), nil
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, lowWaterTimeout)
+	defer cancel()
+	select {
+	case w.looking <- struct{}{}:
+		defer func() { <-w.looking }()
+	case <-ctx.Done():
+		return Time{}, classify(ctx.Err())
+	}
 	if since := now.Sub(w.asked); since >= 0 && since < lowWaterEvery {
 		return At(w.mark), nil
 	}

@@ -1,12 +1,14 @@
 package database_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/testenv"
 )
 
@@ -45,5 +47,45 @@ func TestTheLowWaterMarkIsBelowWhatWaits(t *testing.T) {
 			require.True(t, mark(start.Add(30*time.Second)).After(start), "it does not rise with the queue")
 		}
 		require.False(t, mark(start.Add(-time.Minute)).After(start.Add(-time.Minute)), "the clock was set back")
+	})
+}
+
+func TestALookForTheMarkIsNotWaitedForWithoutEnd(t *testing.T) {
+	t.Parallel()
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		db := open("notes", notes)
+		if db.Engine() == database.SQLite {
+			t.Skip("there is no look on SQLite")
+		}
+		water := db.LowWater(`SELECT noted_at FROM notes ORDER BY noted_at LIMIT 1`)
+		look := func(ctx context.Context) error {
+			_, err := water.Mark(ctx, time.Now())
+			return err
+		}
+		require.NoError(t, db.InTx(t.Context(), func(tx *database.Tx) error {
+			_, err := tx.Exec(t.Context(), `LOCK TABLE notes IN ACCESS EXCLUSIVE MODE`)
+			require.NoError(t, err)
+			looked := make(chan error, 2)
+			go func() { looked <- look(t.Context()) }()
+			require.Eventually(t, func() bool {
+				var waiting int
+				return db.Get(t.Context(), &waiting, `SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'notes'::regclass`) == nil && waiting == 1
+			}, 10*time.Second, time.Millisecond)
+
+			soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			defer cancel()
+			go func() { looked <- look(soon) }()
+			for _, who := range []string{"whoever waits for the one that looks", "the one that looks"} {
+				select {
+				case err := <-looked:
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					require.Equal(t, fault.Unavailable, fault.KindOf(err))
+				case <-time.After(30 * time.Second):
+					t.Fatalf("%s has no end", who)
+				}
+			}
+			return nil
+		}))
+		require.NoError(t, look(t.Context()))
 	})
 }
