@@ -22,7 +22,7 @@ func (db *DB) Among(column string, values []string) (condition string, arg any) 
 // statistics say.
 func (db *DB) AmongFree(column, query string) string {
 	if db.engine == PostgreSQL {
-		return column + ` = ANY (ARRAY(` + query + lockFreeRows + `))`
+		return column + ` = ANY (ARRAY(` + query + ` FOR UPDATE SKIP LOCKED))`
 	}
 	return column + ` IN (` + query + `)`
 }

@@ -118,17 +118,6 @@ func (tx *Tx) LockRows() string {
 	return ""
 }
 
-// lockFreeRows has PostgreSQL lock the rows a SELECT returns, and leave out those that another transaction has locked.
-const lockFreeRows = " FOR UPDATE SKIP LOCKED"
-
-// LockFreeRows is LockRows that leaves out rows another transaction has locked.
-func (tx *Tx) LockFreeRows() string {
-	if tx.db.engine == PostgreSQL {
-		return lockFreeRows
-	}
-	return ""
-}
-
 // Attempt runs work so that its statements can be taken back alone: when work returns an error they are, and the
 // transaction goes on.
 func (tx *Tx) Attempt(ctx context.Context, work func() error) error {
