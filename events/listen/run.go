@@ -134,9 +134,9 @@ func (in *Inbox) oneByOne(ctx, handling context.Context, l *registered) (int, er
 
 // claim takes due events for as long as one attempt may take.
 func (in *Inbox) claim(ctx context.Context, l *registered, limit int) (claimed []row, until time.Time, err error) {
-	from, err := l.oldest.Mark(ctx, in.options.Now())
+	from, err := in.lowWater(ctx, l)
 	if err != nil {
-		return nil, time.Time{}, fmt.Errorf("look for the oldest event of listener %s: %w", l.Name, err)
+		return nil, time.Time{}, err
 	}
 	// When the process is told to stop, this is finished: what is claimed is given back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
@@ -147,6 +147,15 @@ func (in *Inbox) claim(ctx context.Context, l *registered, limit int) (claimed [
 		return nil, time.Time{}, fmt.Errorf("claim events for listener %s: %w", l.Name, err)
 	}
 	return claimed, until, nil
+}
+
+// lowWater is a time before which nothing waits for the listener.
+func (in *Inbox) lowWater(ctx context.Context, l *registered) (database.Time, error) {
+	from, err := l.oldest.Mark(ctx, in.options.Now())
+	if err != nil {
+		return database.Time{}, fmt.Errorf("look for the oldest event of listener %s: %w", l.Name, err)
+	}
+	return from, nil
 }
 
 // oldest is the low-water mark of what waits for the listener.

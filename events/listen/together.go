@@ -23,7 +23,7 @@ var errSpoilt = errors.New("a batch failed")
 // When anything fails, nothing of the batch is kept and the error is errSpoilt: which event is to blame shows when they are
 // handled one by one. The failure of a batch of one is that event's own, and is written down. Any other error is the database's.
 func (in *Inbox) together(ctx, handling context.Context, l *registered) (found int, err error) {
-	from, err := l.oldest.Mark(handling, in.options.Now())
+	from, err := in.lowWater(handling, l)
 	if err != nil {
 		return 0, err
 	}
