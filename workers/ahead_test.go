@@ -185,6 +185,34 @@ func TestAnInlineSagaThatIsNotStartedGivesItsTurnBack(t *testing.T) {
 	}
 }
 
+// A turn is not over because Temporal takes its time: otherwise more would be started just when it is slow.
+func TestAnInlineSagaHasItsTurnWhileItIsStarted(t *testing.T) {
+	t.Parallel()
+	o, temporal := newOffice(t), dialHeld(t)
+	o.starter.Connect(temporal.client, false)
+	o.starter.Inline(true)
+	o.starter.SetLongestTurn(time.Millisecond)
+	var placed []orders.Order // first, since a start that is held is given up after seconds
+	for range workers.TurnsAtOnce + 1 {
+		placed = append(placed, o.place())
+	}
+	refused := make(chan error, workers.TurnsAtOnce)
+	for _, order := range placed[1:] {
+		go func() { refused <- o.starter.Start(t.Context(), order) }()
+	}
+	for range workers.TurnsAtOnce {
+		<-temporal.arrived
+	}
+	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, o.starter.Start(patience, placed[0]), context.DeadlineExceeded)
+	require.Empty(t, temporal.arrived, "more are being started than can be")
+	for range workers.TurnsAtOnce {
+		temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
+		require.ErrorContains(t, <-refused, "not today")
+	}
+}
+
 // An inline saga runs in the process that starts it. In a rush they must not all run at once.
 func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
 	t.Parallel()
@@ -215,7 +243,10 @@ func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
 
 	o.starter.SetLongestTurn(time.Millisecond) // as of one that waits for somebody
 	stop()
-	for range 2 * workers.TurnsAtOnce {
+	for range workers.TurnsAtOnce {
 		require.NoError(t, o.starter.Start(ctx, o.place()))
 	}
+	before, cancel := context.WithTimeout(t.Context(), workers.StartTimeout-time.Second)
+	defer cancel()
+	require.NoError(t, o.starter.Start(before, o.place()), "a turn lasts as if the saga were still being started")
 }

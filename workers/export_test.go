@@ -2,10 +2,11 @@ package workers
 
 import "time"
 
-// MostAhead is how many starts nobody waits for, TurnsAtOnce how many are on their way at a time.
+// MostAhead is how many starts nobody waits for, TurnsAtOnce how many are on their way at a time, StartTimeout how long each may be.
 const (
-	MostAhead   = mostAhead
-	TurnsAtOnce = turnsAtOnce
+	MostAhead    = mostAhead
+	TurnsAtOnce  = turnsAtOnce
+	StartTimeout = startTimeout
 )
 
 // Ahead tells whether Mark runs, and sagas are started ahead.

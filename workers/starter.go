@@ -98,7 +98,9 @@ func (s *Starter) Start(ctx context.Context, order orders.Order) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	_, err := c.client.ExecuteWorkflow(ctx, options, workflows.OrderWorkflow, in)
-	if err != nil {
+	if err == nil {
+		s.turns.started(options.ID)
+	} else {
 		s.turns.end(options.ID)
 	}
 	switch {

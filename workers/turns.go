@@ -13,7 +13,8 @@ const (
 	// turnsAtOnce is how many sagas a process starts at a time. An inline saga has its turn until its end: if all that are placed in a
 	// rush ran at once, each would take so long that steps and starts exceed their time, and all would be tried again.
 	turnsAtOnce = 32
-	// longestTurn is when an inline saga does not count any more: it waits for somebody, or has gone on with regular activities.
+	// longestTurn is when an inline saga that was started does not count any more: it waits for somebody, or has gone on with regular
+	// activities.
 	longestTurn = 2 * time.Second
 )
 
@@ -49,7 +50,16 @@ func (t *turns) untilItEnds(workflowID string) {
 		t.giveBack()
 		return
 	}
-	t.ends[workflowID] = time.AfterFunc(t.longest, func() { t.end(workflowID) })
+	t.ends[workflowID] = time.AfterFunc(startTimeout+t.longest, func() { t.end(workflowID) })
+}
+
+// started has the longest turn count from now: a start that Temporal takes its time over is not the saga's.
+func (t *turns) started(workflowID string) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	if timer := t.ends[workflowID]; timer != nil {
+		timer.Reset(t.longest)
+	}
 }
 
 // end ends the workflow's turn, if it has one.
