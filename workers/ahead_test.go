@@ -2,22 +2,17 @@ package workers_test
 
 import (
 	"context"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"example.com/orderly/activities"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/workers"
 	"example.com/orderly/workflows"
@@ -169,84 +164,4 @@ func TestStartSoon(t *testing.T) {
 		go func() { temporal.letGo <- refused }()
 		require.ErrorContains(t, o.starter.StartSoon(t.Context(), o.place()), "refused")
 	})
-}
-
-func TestAnInlineSagaThatIsNotStartedGivesItsTurnBack(t *testing.T) {
-	t.Parallel()
-	o, temporal := newOffice(t), dialHeld(t)
-	o.starter.Connect(temporal.client, false)
-	o.starter.Inline(true)
-	o.starter.SetLongestTurn(time.Hour)
-	for range workers.TurnsAtOnce + 1 {
-		order, refused := o.place(), make(chan error, 1)
-		go func() { refused <- o.starter.Start(t.Context(), order) }()
-		temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
-		require.ErrorContains(t, <-refused, "not today")
-	}
-}
-
-// A turn is not over because Temporal takes its time: otherwise more would be started just when it is slow.
-func TestAnInlineSagaHasItsTurnWhileItIsStarted(t *testing.T) {
-	t.Parallel()
-	o, temporal := newOffice(t), dialHeld(t)
-	o.starter.Connect(temporal.client, false)
-	o.starter.Inline(true)
-	o.starter.SetLongestTurn(time.Millisecond)
-	var placed []orders.Order // first, since a start that is held is given up after seconds
-	for range workers.TurnsAtOnce + 1 {
-		placed = append(placed, o.place())
-	}
-	refused := make(chan error, workers.TurnsAtOnce)
-	for _, order := range placed[1:] {
-		go func() { refused <- o.starter.Start(t.Context(), order) }()
-	}
-	for range workers.TurnsAtOnce {
-		<-temporal.arrived
-	}
-	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	require.ErrorIs(t, o.starter.Start(patience, placed[0]), context.DeadlineExceeded)
-	require.Empty(t, temporal.arrived, "more are being started than can be")
-	for range workers.TurnsAtOnce {
-		temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
-		require.ErrorContains(t, <-refused, "not today")
-	}
-}
-
-// An inline saga runs in the process that starts it. In a rush they must not all run at once.
-func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
-	t.Parallel()
-	o, temporal := newOffice(t), dial(t)
-	o.starter.Connect(temporal, false)
-	o.starter.Inline(true)
-	o.starter.SetLongestTurn(time.Hour)
-	for range workers.TurnsAtOnce {
-		require.NoError(t, o.starter.Start(t.Context(), o.place()))
-	}
-	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	require.ErrorIs(t, o.starter.Start(patience, o.place()), context.DeadlineExceeded, "more run than can at once")
-
-	w := workers.NewWorker(temporal, activities.InlineQueue, workers.NewSteps(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), nil,
-		func(r worker.Registry) {
-			r.RegisterWorkflowWithOptions(func(workflow.Context, workflows.OrderInput) error { return nil },
-				workflow.RegisterOptions{Name: workflows.OrderWorkflow})
-		}, o.starter.Ends())
-	require.NoError(t, w.Start())
-	stop := sync.OnceFunc(w.Stop)
-	t.Cleanup(stop)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for range 2 * workers.TurnsAtOnce {
-		require.NoError(t, o.starter.Start(ctx, o.place()), "the turns of sagas that have ended were not given back")
-	}
-
-	o.starter.SetLongestTurn(time.Millisecond) // as of one that waits for somebody
-	stop()
-	for range workers.TurnsAtOnce {
-		require.NoError(t, o.starter.Start(ctx, o.place()))
-	}
-	before, cancel := context.WithTimeout(t.Context(), workers.StartTimeout-time.Second)
-	defer cancel()
-	require.NoError(t, o.starter.Start(before, o.place()), "a turn lasts as if the saga were still being started")
 }
