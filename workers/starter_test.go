@@ -13,6 +13,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/orders"
@@ -217,6 +219,20 @@ func TestSweepLeavesYoungOrdersAlone(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestSweepLeavesAloneWhatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	o, temporal := newOffice(t), dialHeld(t)
+	o.starter.Connect(temporal.client, false)
+	o.marking()
+	require.NoError(t, o.starter.StartSoon(t.Context(), o.place()))
+	<-temporal.arrived
+	o.elapsed.Store(int64(time.Minute)) // it waits for its turn, in a rush
+	require.NoError(t, o.starter.SweepOnce(t.Context()))
+	require.Empty(t, temporal.arrived, "it was started a second time")
+	temporal.answer(t, nil)
+	require.Eventually(t, func() bool { return o.waiting() == 0 }, 10*time.Second, 10*time.Millisecond)
+}
+
 // After Temporal did not answer, nobody waits for it again for a moment: an outage must not slow down every order.
 func TestStartRestsAfterAnOutage(t *testing.T) {
 	t.Parallel()
@@ -236,6 +252,39 @@ func TestStartRestsAfterAnOutage(t *testing.T) {
 	err = o.starter.Start(ctx, o.place())
 	require.Equal(t, fault.Unavailable, fault.KindOf(err))
 	require.NotErrorIs(t, err, context.Canceled)
+}
+
+// One that answers others is there, and merely busy.
+func TestStartDoesNotRestWhileTemporalAnswersOthers(t *testing.T) {
+	t.Parallel()
+	o, temporal := newOffice(t), dialHeld(t)
+	o.starter.Connect(temporal.client, false)
+	asked := func() bool { // Temporal, which does not answer
+		order, started := o.place(), make(chan error, 1)
+		go func() { started <- o.starter.Start(t.Context(), order) }()
+		var err error
+		var asked bool
+		select {
+		case <-temporal.arrived:
+			asked = true
+			temporal.answer(t, status.Error(codes.DeadlineExceeded, "not yet"))
+			err = <-started
+		case err = <-started:
+		}
+		require.Equal(t, fault.Unavailable, fault.KindOf(err))
+		return asked
+	}
+	answered, order := make(chan error, 1), o.place()
+	go func() { answered <- o.starter.Start(t.Context(), order) }()
+	<-temporal.arrived
+	temporal.answer(t, nil)
+	require.NoError(t, <-answered)
+
+	require.True(t, asked())
+	require.True(t, asked(), "it rests though another start was answered just now")
+	o.elapsed.Store(int64(time.Minute))
+	require.True(t, asked())
+	require.False(t, asked(), "it does not rest though nothing was answered for a minute")
 }
 
 func TestHousekeepingForgetsKeysAndSessions(t *testing.T) {

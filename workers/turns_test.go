@@ -99,3 +99,17 @@ func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
 	defer cancel()
 	require.NoError(t, o.starter.Start(before, o.place()), "a turn lasts as if the saga were still being started")
 }
+
+func TestStartsOfOneSagaShareATurn(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.starter.Connect(dial(t), false)
+	o.starter.Inline(true)
+	o.starter.SetLongestTurn(time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	order := o.place()
+	for range workers.TurnsAtOnce + 1 {
+		require.NoError(t, o.starter.Start(ctx, order))
+	}
+}
