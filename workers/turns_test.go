@@ -102,14 +102,23 @@ func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
 
 func TestStartsOfOneSagaShareATurn(t *testing.T) {
 	t.Parallel()
-	o := newOffice(t)
-	o.starter.Connect(dial(t), false)
+	o, temporal := newOffice(t), dialHeld(t)
+	o.starter.Connect(temporal.client, false)
 	o.starter.Inline(true)
 	o.starter.SetLongestTurn(time.Hour)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	order := o.place()
-	for range workers.TurnsAtOnce + 1 {
-		require.NoError(t, o.starter.Start(ctx, order))
+	for range workers.TurnsAtOnce {
+		order, refused := o.place(), make(chan error, 2)
+		for range cap(refused) {
+			go func() { refused <- o.starter.Start(t.Context(), order) }()
+			select {
+			case <-temporal.arrived:
+			case <-time.After(10 * time.Second):
+				t.Fatal("turns are lost")
+			}
+		}
+		for range cap(refused) {
+			temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
+			require.ErrorContains(t, <-refused, "not today")
+		}
 	}
 }
