@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"google.golang.org/grpc/codes"
@@ -20,12 +21,19 @@ import (
 	"example.com/orderly/workflows"
 )
 
+func inlineOffice(t *testing.T, temporal client.Client, longestTurn time.Duration) *office {
+	t.Helper()
+	o := newOffice(t)
+	o.starter.Connect(temporal, false)
+	o.starter.Inline(true)
+	o.starter.SetLongestTurn(longestTurn)
+	return o
+}
+
 func TestAnInlineSagaThatIsNotStartedGivesItsTurnBack(t *testing.T) {
 	t.Parallel()
-	o, temporal := newOffice(t), dialHeld(t)
-	o.starter.Connect(temporal.client, false)
-	o.starter.Inline(true)
-	o.starter.SetLongestTurn(time.Hour)
+	temporal := dialHeld(t)
+	o := inlineOffice(t, temporal.client, time.Hour)
 	for range workers.TurnsAtOnce + 1 {
 		order, refused := o.place(), make(chan error, 1)
 		go func() { refused <- o.starter.Start(t.Context(), order) }()
@@ -37,10 +45,8 @@ func TestAnInlineSagaThatIsNotStartedGivesItsTurnBack(t *testing.T) {
 // A turn is not over because Temporal takes its time: otherwise more would be started just when it is slow.
 func TestAnInlineSagaHasItsTurnWhileItIsStarted(t *testing.T) {
 	t.Parallel()
-	o, temporal := newOffice(t), dialHeld(t)
-	o.starter.Connect(temporal.client, false)
-	o.starter.Inline(true)
-	o.starter.SetLongestTurn(time.Millisecond)
+	temporal := dialHeld(t)
+	o := inlineOffice(t, temporal.client, time.Millisecond)
 	var placed []orders.Order // first, since a start that is held is given up after seconds
 	for range workers.TurnsAtOnce + 1 {
 		placed = append(placed, o.place())
@@ -65,10 +71,8 @@ func TestAnInlineSagaHasItsTurnWhileItIsStarted(t *testing.T) {
 // An inline saga runs in the process that starts it. In a rush they must not all run at once.
 func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
 	t.Parallel()
-	o, temporal := newOffice(t), dial(t)
-	o.starter.Connect(temporal, false)
-	o.starter.Inline(true)
-	o.starter.SetLongestTurn(time.Hour)
+	temporal := dial(t)
+	o := inlineOffice(t, temporal, time.Hour)
 	for range workers.TurnsAtOnce {
 		require.NoError(t, o.starter.Start(t.Context(), o.place()))
 	}
@@ -102,10 +106,8 @@ func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
 
 func TestStartsOfOneSagaShareATurn(t *testing.T) {
 	t.Parallel()
-	o, temporal := newOffice(t), dialHeld(t)
-	o.starter.Connect(temporal.client, false)
-	o.starter.Inline(true)
-	o.starter.SetLongestTurn(time.Hour)
+	temporal := dialHeld(t)
+	o := inlineOffice(t, temporal.client, time.Hour)
 	for range workers.TurnsAtOnce {
 		order, refused := o.place(), make(chan error, 2)
 		for range cap(refused) {
