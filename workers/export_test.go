@@ -2,12 +2,14 @@ package workers
 
 import "time"
 
-// MostAhead is how many starts nobody waits for, TurnsAtOnce how many are on their way at a time, StartTimeout how long each may be.
+// MostAhead is how many starts nobody waits for, StartTimeout how long each may be.
 const (
 	MostAhead    = mostAhead
-	TurnsAtOnce  = turnsAtOnce
 	StartTimeout = startTimeout
 )
+
+// TurnsAtOnce is how many are on their way at a time.
+var TurnsAtOnce = turnsAtOnce()
 
 // Ahead tells whether Mark runs, and sagas are started ahead.
 func (s *Starter) Ahead() bool {

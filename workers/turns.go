@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -9,14 +10,14 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-const (
-	// turnsAtOnce is how many sagas a process starts at a time. An inline saga has its turn until its end: if all that are placed in a
-	// rush ran at once, each would take so long that steps and starts exceed their time, and all would be tried again.
-	turnsAtOnce = 32
-	// longestTurn is when an inline saga that was started does not count any more: it waits for somebody, or has gone on with regular
-	// activities.
-	longestTurn = 2 * time.Second
-)
+// longestTurn is when an inline saga that was started does not count any more: it waits for somebody, or has gone on with regular
+// activities.
+const longestTurn = time.Second
+
+// turnsAtOnce is how many sagas a process starts at a time. An inline saga has its turn until its end: if all that are placed in a
+// rush ran at once, each would take so long that steps and starts exceed their time, and all would be tried again; and whoever places
+// an order would wait for the processor behind them. Eight for each processor keep it busy.
+func turnsAtOnce() int { return min(8*runtime.GOMAXPROCS(0), 64) }
 
 // turns are the sagas that are being started or run inline.
 type turns struct {
@@ -27,7 +28,7 @@ type turns struct {
 }
 
 func newTurns() *turns {
-	return &turns{free: make(chan struct{}, turnsAtOnce), longest: longestTurn, ends: map[string]*time.Timer{}}
+	return &turns{free: make(chan struct{}, turnsAtOnce()), longest: longestTurn, ends: map[string]*time.Timer{}}
 }
 
 // take waits for a turn; an error is that of ctx.
