@@ -263,16 +263,16 @@ func TestStartDoesNotRestWhileTemporalAnswersOthers(t *testing.T) {
 		order, started := o.place(), make(chan error, 1)
 		go func() { started <- o.starter.Start(t.Context(), order) }()
 		var err error
-		var asked bool
+		reached := false
 		select {
 		case <-temporal.arrived:
-			asked = true
+			reached = true
 			temporal.answer(t, status.Error(codes.DeadlineExceeded, "not yet"))
 			err = <-started
 		case err = <-started:
 		}
 		require.Equal(t, fault.Unavailable, fault.KindOf(err))
-		return asked
+		return reached
 	}
 	answered, order := make(chan error, 1), o.place()
 	go func() { answered <- o.starter.Start(t.Context(), order) }()

@@ -16,7 +16,7 @@ const longestTurn = time.Second
 
 // turnsAtOnce is how many sagas a process starts at a time. An inline saga has its turn until its end: if all that are placed in a
 // rush ran at once, each would take so long that steps and starts exceed their time, and all would be tried again; and whoever places
-// an order would wait for the processor behind them. Eight for each processor keep it busy.
+// an order would wait for the processor behind them. Eight for each processor keep it busy; 64 are enough to ask of one Temporal.
 func turnsAtOnce() int { return min(8*runtime.GOMAXPROCS(0), 64) }
 
 // turns are the sagas that are being started or run inline.

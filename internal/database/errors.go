@@ -13,10 +13,9 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/sqlite"
 )
 
 // SQLSTATE codes of transactions that lost to another one and succeed when run again
@@ -27,10 +26,7 @@ func lostToAnother(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return lostStates[pg.Code]
 	}
-	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
-		return lite.Code()&0xff == sqlite3.SQLITE_BUSY
-	}
-	return false
+	return sqlite.IsBusy(err)
 }
 
 // classify marks failures of the database itself as Unavailable, so that callers can answer "later" instead of "defect". All

@@ -39,7 +39,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 		if err == nil {
 			return &conn{driverConn: opened.(driverConn), kept: map[string]*keptStatement{}}, nil
 		}
-		if lite, ok := errors.AsType[*sqlite.Error](err); !ok || lite.Code()&0xff != sqlite3.SQLITE_BUSY {
+		if !IsBusy(err) {
 			return nil, err
 		}
 		pause := time.NewTimer(time.Duration(rand.IntN(20)+1) * time.Millisecond)
@@ -50,6 +50,12 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 			return nil, err
 		}
 	}
+}
+
+// IsBusy tells whether err is that somebody else holds a lock on the file.
+func IsBusy(err error) bool {
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && lite.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 // driverConn is all that database/sql asks of a connection and the driver's has.
