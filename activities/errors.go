@@ -12,7 +12,7 @@ import (
 	"example.com/orderly/internal/step"
 )
 
-// retryable is the table: what Temporal does with each kind of failure.
+// retryable is the table: whether Temporal tries each kind of failure again.
 var retryable = map[fault.Kind]bool{
 	fault.Declined:        false, // a business no is a result
 	fault.Invalid:         false,
@@ -23,16 +23,18 @@ var retryable = map[fault.Kind]bool{
 	fault.Internal:        true,
 }
 
-// longestPause bounds what somebody else's Retry-After can do to a customer's money.
+// longestPause bounds the Retry-After that a payment provider may ask for.
 const longestPause = time.Minute
 
-// translate makes err an application error whose type is the fault's code and whose detail is its kind.
+// translate makes err an application error whose type is the fault's code and whose detail is its kind. A kind that the table does
+// not know is tried again: if it were final, it would end the order.
 func translate(err error) error {
 	if err == nil {
 		return nil
 	}
 	kind := fault.KindOf(err)
-	options := temporal.ApplicationErrorOptions{NonRetryable: !retryable[kind], Details: []any{string(kind)}}
+	again, known := retryable[kind]
+	options := temporal.ApplicationErrorOptions{NonRetryable: known && !again, Details: []any{string(kind)}}
 	if kind == fault.Declined {
 		options.Category = temporal.ApplicationErrorCategoryBenign
 	}

@@ -54,13 +54,14 @@ func failureOf(ctx context.Context, err error) failure {
 		// Whatever a driver calls it, it was interrupted and is no defect.
 		f = errTooLate
 	}
-	if f == nil || f.Kind == fault.Internal {
-		return failure{
-			status: http.StatusInternalServerError, code: "internal",
-			detail: "something went wrong on our side; the request id helps us find it",
-		}
+	status := http.StatusInternalServerError
+	if f != nil && statuses[f.Kind] != 0 {
+		status = statuses[f.Kind]
 	}
-	return failure{status: statuses[f.Kind], code: f.Code, detail: f.Message, retryAfter: f.RetryAfter}
+	if status == http.StatusInternalServerError {
+		return failure{status: status, code: "internal", detail: "something went wrong on our side; the request id helps us find it"}
+	}
+	return failure{status: status, code: f.Code, detail: f.Message, retryAfter: f.RetryAfter}
 }
 
 // problemBase is where each code is identified as a problem type.

@@ -1,5 +1,16 @@
 package api
 
+import (
+	"context"
+
+	"example.com/orderly/internal/fault"
+)
+
+// StatusOf is the status of a failure of this kind.
+func StatusOf(kind fault.Kind) int {
+	return failureOf(context.Background(), fault.New(kind, "some_code", "because")).status
+}
+
 // Routes are "METHOD path" of every route, with gin's own notation of parameters.
 func (a *API) Routes() []string {
 	var routes []string

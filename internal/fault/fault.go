@@ -29,6 +29,11 @@ const (
 	Internal Kind = "internal"
 )
 
+// Kinds are all kinds there are. Each edge's table has a test that goes through them.
+func Kinds() []Kind {
+	return []Kind{Invalid, Unauthenticated, NotFound, Conflict, Declined, Unavailable, Internal}
+}
+
 // Error is a failure with a kind, a stable machine-readable code and a message for people.
 type Error struct {
 	Kind Kind
