@@ -27,6 +27,9 @@ type Authorization struct {
 // Authorize holds the amount, at most once whatever the number of attempts. Declined with the provider's reason is a no that
 // is recorded; Conflict step_undone after Void; Unavailable while the outcome is not known: ask again with the same Key.
 func (s *Service) Authorize(ctx context.Context, a Authorization) error {
+	if err := step.CheckKey(a.Key); err != nil {
+		return err
+	}
 	p, err := s.begin(ctx, a)
 	if errors.Is(err, errBegun) {
 		if _, found, err := step.Recorded[State](ctx, s.box, a.Key); found || err != nil {

@@ -53,6 +53,23 @@ type Step[T any] struct {
 	No func(no *fault.Error) events.Payload
 }
 
+// check refuses a step that would be taken for another one.
+func (s Step[T]) check() error {
+	if s.Key == s.Undoes {
+		return fmt.Errorf("step %q would undo itself", s.Key)
+	}
+	return CheckKey(s.Key)
+}
+
+// CheckKey refuses the empty key: the record of the first step without one would answer all later ones. The error is Internal. A step
+// that talks to the outside before Run asks this first.
+func CheckKey(key string) error {
+	if key == "" {
+		return errors.New("a step has no key")
+	}
+	return nil
+}
+
 type record struct {
 	Outcome string `db:"outcome"`
 	Result  string `db:"result"`
@@ -63,6 +80,10 @@ type record struct {
 // Run does the step, or returns what was recorded when it was done before, without looking at the world. It returns the
 // recorded no as a Declined fault, and Conflict step_undone where an undo of the step came first.
 func Run[T any](ctx context.Context, box *outbox.Outbox, s Step[T]) (T, error) {
+	if err := s.check(); err != nil {
+		var none T
+		return none, err
+	}
 	result, err := once(ctx, box, s, false)
 	if errors.Is(err, errDeclined) {
 		// Nothing of it is left. A no needs a savepoint, to take back the work without the claim; most steps are a yes and are spared it.
@@ -126,6 +147,9 @@ func once[T any](ctx context.Context, box *outbox.Outbox, s Step[T], savepoint b
 // Recorded returns the outcome of the step with this key, as Run would; found is false when there is none yet. It is for
 // steps that talk to the outside before they can be decided, to ask first whether they already are.
 func Recorded[T any](ctx context.Context, box *outbox.Outbox, key string) (result T, found bool, err error) {
+	if err := CheckKey(key); err != nil {
+		return result, false, err
+	}
 	result, err = recorded[T](ctx, box.DB().Get, key)
 	if errors.Is(err, sql.ErrNoRows) {
 		return result, false, nil

@@ -198,3 +198,20 @@ func TestStepAndUndoAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Two orders whose steps have no key would share one record: the second would be told the first one's yes.
+func TestAStepWithoutAKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		w := newWorld(t, open)
+		without, itself := w.reserve(nil), w.release()
+		without.Key, itself.Key = "", itself.Undoes
+		for _, s := range []step.Step[receipt]{without, itself} {
+			_, err := step.Run(t.Context(), w.box, s)
+			require.Equal(t, fault.Internal, fault.KindOf(err), "a defect of ours, so that it is retried and seen")
+		}
+		_, _, err := step.Recorded[receipt](t.Context(), w.box, "")
+		require.Error(t, err)
+		w.requireTrace(nil, nil)
+	})
+}
