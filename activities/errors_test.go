@@ -20,10 +20,13 @@ import (
 // What Temporal does with each kind of failure, through a wrap as services return them.
 func TestEachKindOfFailure(t *testing.T) {
 	t.Parallel()
-	for kind, retried := range map[fault.Kind]bool{
+	retries := map[fault.Kind]bool{
 		fault.Declined: false, fault.Invalid: false, fault.NotFound: false, fault.Conflict: false, fault.Unauthenticated: false,
 		fault.Unavailable: true, fault.Internal: true,
-	} {
+	}
+	for _, kind := range fault.Kinds() {
+		retried, known := retries[kind]
+		require.True(t, known, "what Temporal does with %s is not said", kind)
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			failure := fault.New(kind, "some_code", "because")
@@ -45,6 +48,14 @@ func TestEachKindOfFailure(t *testing.T) {
 	}
 }
 
+// A kind that this table does not know would end the order if it were final.
+func TestAnUnknownKindIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	var application *temporal.ApplicationError
+	require.ErrorAs(t, activities.Translate(fault.New("new_kind", "some_code", "because")), &application)
+	require.False(t, application.NonRetryable())
+}
+
 func TestWhatCarriesNoKindIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	err := activities.Translate(errors.New("disk full"))
@@ -62,7 +73,7 @@ func TestRefusalCrossesTheBorder(t *testing.T) {
 	box := outbox.New(testenv.SQLite(t, "inventory", inventory.Migrations()...), "inventory", time.Now)
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
-	activities.Inventory{Service: inventory.New(box)}.Register(env)
+	activities.RegisterInventory(env, inventory.New(box))
 	_, err := env.ExecuteActivity("inventory.reserve", inventory.Reservation{
 		Key: "order-1:reserve", OrderID: "1", Lines: []inventory.Quantity{{SKU: "unicorn", Quantity: 1}},
 	})

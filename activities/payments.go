@@ -1,64 +1,39 @@
 package activities
 
 import (
-	"context"
-
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"example.com/orderly/internal/payments"
 )
 
-const (
-	authorizePayment = "payments.authorize"
-	voidPayment      = "payments.void"
-	capturePayment   = "payments.capture"
-	refundPayment    = "payments.refund"
+var (
+	authorizePayment = declare[payments.Authorization](PaymentsQueue, "payments.authorize")
+	voidPayment      = declare[payments.Undo](PaymentsQueue, "payments.void")
+	capturePayment   = declare[payments.Capture](PaymentsQueue, "payments.capture")
+	refundPayment    = declare[payments.Undo](PaymentsQueue, "payments.refund")
 )
 
-// Payments runs the payments service's steps.
-type Payments struct{ Service *payments.Service }
-
-// Register makes the activities known to a worker.
-func (a Payments) Register(r worker.ActivityRegistry) {
-	register(r, authorizePayment, a.authorize)
-	register(r, voidPayment, a.void)
-	register(r, capturePayment, a.capture)
-	register(r, refundPayment, a.refund)
-}
-
-func (a Payments) authorize(ctx context.Context, in payments.Authorization) error {
-	return translate(a.Service.Authorize(ctx, in))
-}
-
-func (a Payments) void(ctx context.Context, in payments.Undo) error {
-	return translate(a.Service.Void(ctx, in))
-}
-
-func (a Payments) capture(ctx context.Context, in payments.Capture) error {
-	return translate(a.Service.Capture(ctx, in))
-}
-
-func (a Payments) refund(ctx context.Context, in payments.Undo) error {
-	return translate(a.Service.Refund(ctx, in))
+// RegisterPayments makes the payments service's steps known to a worker.
+func RegisterPayments(r worker.ActivityRegistry, s *payments.Service) {
+	authorizePayment.register(r, s.Authorize)
+	voidPayment.register(r, s.Void)
+	capturePayment.register(r, s.Capture)
+	refundPayment.register(r, s.Refund)
 }
 
 // Authorize holds the total on the customer's means of payment. Refusals: the provider's codes, such as card_declined.
 func Authorize(ctx workflow.Context, in payments.Authorization) error {
-	return call(ctx, authorizePayment, PaymentsQueue, in)
+	return authorizePayment.run(ctx, in)
 }
 
 // Void frees what is held; it succeeds when nothing is.
-func Void(ctx workflow.Context, in payments.Undo) error {
-	return call(ctx, voidPayment, PaymentsQueue, in)
-}
+func Void(ctx workflow.Context, in payments.Undo) error { return voidPayment.run(ctx, in) }
 
 // CapturePayment charges what is held. Refusal: capture_refused, for good.
 func CapturePayment(ctx workflow.Context, in payments.Capture) error {
-	return call(ctx, capturePayment, PaymentsQueue, in)
+	return capturePayment.run(ctx, in)
 }
 
 // Refund gives back what was charged; it succeeds when nothing was.
-func Refund(ctx workflow.Context, in payments.Undo) error {
-	return call(ctx, refundPayment, PaymentsQueue, in)
-}
+func Refund(ctx workflow.Context, in payments.Undo) error { return refundPayment.run(ctx, in) }

@@ -38,11 +38,12 @@ func NewSteps(reg prometheus.Registerer) *Steps {
 }
 
 // NewWorker makes a worker that polls one task queue, with the workflows and activities that register adds. It polls once started;
-// stopping it waits for running activities. fatal is told when it can't poll any more and has stopped by itself.
+// stopping it waits for running activities. fatal is told when it can't poll any more and has stopped by itself. The error names an
+// activity that sagas ask for on the queue and that register has not added.
 func NewWorker(
 	c client.Client, queue string, steps *Steps, log *slog.Logger, fatal func(error), register func(r worker.Registry),
 	more ...interceptor.WorkerInterceptor,
-) worker.Worker {
+) (worker.Worker, error) {
 	w := worker.New(c, queue, worker.Options{
 		OnFatalError:                     fatal,
 		WorkerStopTimeout:                stopTimeout,
@@ -52,8 +53,12 @@ func NewWorker(
 		MaxConcurrentActivityTaskPollers: Pollers,
 		Interceptors:                     append([]interceptor.WorkerInterceptor{&observer{steps: steps, log: log}}, more...),
 	})
-	register(w)
-	return w
+	registry := activities.NewRegistry(w)
+	register(registry)
+	if err := registry.Complete(queue); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 // observer measures every activity and logs those that fail.

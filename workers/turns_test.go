@@ -80,11 +80,15 @@ func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, o.starter.Start(patience, o.place()), context.DeadlineExceeded, "more run than can at once")
 
-	w := workers.NewWorker(temporal, activities.InlineQueue, workers.NewSteps(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), nil,
+	w, err := workers.NewWorker(temporal, activities.InlineQueue, workers.NewSteps(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), nil,
 		func(r worker.Registry) {
 			r.RegisterWorkflowWithOptions(func(workflow.Context, workflows.OrderInput) error { return nil },
 				workflow.RegisterOptions{Name: workflows.OrderWorkflow})
+			for _, queue := range activities.Queues() {
+				activities.RegisterElsewhere(r, queue)
+			}
 		}, o.starter.Ends())
+	require.NoError(t, err)
 	require.NoError(t, w.Start())
 	stop := sync.OnceFunc(w.Stop)
 	t.Cleanup(stop)

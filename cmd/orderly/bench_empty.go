@@ -81,7 +81,10 @@ func (b *bench) openEmpty(c client.Client) (stop func(), err error) {
 	var started []worker.Worker
 	stop = func() { stopAll(started) }
 	for queue, register := range b.empty.Workers() {
-		w := workers.NewWorker(c, queue, steps, b.log, failed, register)
+		w, err := workers.NewWorker(c, queue, steps, b.log, failed, register)
+		if err != nil {
+			return nil, err
+		}
 		if err := w.Start(); err != nil {
 			stop()
 			return nil, errors.Join(errors.New("start a worker of the empty workflow"), err)

@@ -74,7 +74,10 @@ func (s *stack) work(ctx context.Context) error {
 		if queue == activities.InlineQueue && s.starter != nil {
 			more = append(more, s.starter.Ends())
 		}
-		w := workers.NewWorker(*s.temporal.client.Load(), queue, steps, s.log, func(err error) { failed <- err }, register, more...)
+		w, err := workers.NewWorker(*s.temporal.client.Load(), queue, steps, s.log, func(err error) { failed <- err }, register, more...)
+		if err != nil {
+			return err
+		}
 		if err := w.Start(); err != nil {
 			return fmt.Errorf("start polling Temporal: %w", s.temporal.explained(err))
 		}

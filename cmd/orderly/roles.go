@@ -192,7 +192,7 @@ func (s *stack) openOrdersRole(ctx context.Context) error {
 	s.registry.MustRegister(workers.Attention{Orders: s.orders})
 	s.queues[activities.OrdersQueue] = func(r worker.Registry) {
 		workflows.Register(r)
-		activities.Orders{Service: s.orders}.Register(r)
+		activities.RegisterOrders(r, s.orders)
 	}
 	// Also where nothing is started inline: a process that did so may have been replaced by this one.
 	s.queues[activities.InlineQueue] = func(r worker.Registry) {
@@ -214,7 +214,7 @@ func (s *stack) openInventoryRole(ctx context.Context) error {
 		return err
 	}
 	s.relays("inventory")
-	s.queues[activities.InventoryQueue] = func(r worker.Registry) { activities.Inventory{Service: s.inventory}.Register(r) }
+	s.queues[activities.InventoryQueue] = func(r worker.Registry) { activities.RegisterInventory(r, s.inventory) }
 	return nil
 }
 
@@ -223,6 +223,6 @@ func (s *stack) openPaymentsRole(ctx context.Context) error {
 		return err
 	}
 	s.relays("payments")
-	s.queues[activities.PaymentsQueue] = func(r worker.Registry) { activities.Payments{Service: s.payments}.Register(r) }
+	s.queues[activities.PaymentsQueue] = func(r worker.Registry) { activities.RegisterPayments(r, s.payments) }
 	return nil
 }
