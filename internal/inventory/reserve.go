@@ -23,9 +23,9 @@ type Quantity struct {
 // Reservation asks to hold every line for an order, all or nothing.
 type Reservation struct {
 	// Key makes it happen once: "<workflow id>:<step>".
-	Key     string
-	OrderID string
-	Lines   []Quantity
+	Key     string     `json:"Key"`
+	OrderID string     `json:"OrderID"`
+	Lines   []Quantity `json:"Lines"`
 }
 
 // Reserve holds every line, or none of them: Declined out_of_stock or unknown_sku, which is recorded like a success. Idempotent
@@ -87,9 +87,9 @@ func hold(ctx context.Context, tx *database.Tx, orderID string, line Quantity) e
 // Release undoes a reservation.
 type Release struct {
 	// Key is the undo's own; Undoes is the key of the reservation.
-	Key     string
-	Undoes  string
-	OrderID string
+	Key     string `json:"Key"`
+	Undoes  string `json:"Undoes"`
+	OrderID string `json:"OrderID"`
 }
 
 // Release gives back what the order holds, and nothing when it holds nothing; from then on the reservation it undoes is

@@ -19,10 +19,10 @@ const CodeCancelRequested = "cancel_requested"
 // Move asks for one change of an order's state.
 type Move struct {
 	// Key makes the change happen once: "<workflow id>:<step>".
-	Key     string
-	OrderID string
+	Key     string `json:"Key"`
+	OrderID string `json:"OrderID"`
 	// Reason is a stable code; only the three ends that undo have one.
-	Reason string
+	Reason string `json:"Reason"`
 }
 
 // Confirm is the pivot: pending to confirmed, unless somebody called the order off, which is Declined cancel_requested.
@@ -128,12 +128,12 @@ func announcement(o Order) events.Payload {
 
 // Flag is what the saga wants operators to know of an open order.
 type Flag struct {
-	OrderID string
+	OrderID string `json:"OrderID"`
 	// At is when it was decided. A flag that comes after a later one changes nothing: attempts can be late.
-	At        time.Time
-	Attention Attention
-	Step      string
-	Reason    string
+	At        time.Time `json:"At"`
+	Attention Attention `json:"Attention"`
+	Step      string    `json:"Step"`
+	Reason    string    `json:"Reason"`
 }
 
 // Flag sets or clears what an operator should look at, and announces parking and resuming. Setting what is already set, being

@@ -17,11 +17,11 @@ import (
 // Authorization asks to hold an amount on the customer's means of payment.
 type Authorization struct {
 	// Key makes it happen once: "<workflow id>:<step>".
-	Key           string
-	OrderID       string
-	AmountMinor   int64
-	Currency      string
-	PaymentMethod string
+	Key           string `json:"Key"`
+	OrderID       string `json:"OrderID"`
+	AmountMinor   int64  `json:"AmountMinor"`
+	Currency      string `json:"Currency"`
+	PaymentMethod string `json:"PaymentMethod"`
 }
 
 // Authorize holds the amount, at most once whatever the number of attempts. Declined with the provider's reason is a no that

@@ -18,8 +18,8 @@ const CodeCaptureRefused = "capture_refused"
 // Capture asks to take what is held.
 type Capture struct {
 	// Key makes it happen once: "<workflow id>:<step>".
-	Key     string
-	OrderID string
+	Key     string `json:"Key"`
+	OrderID string `json:"OrderID"`
 }
 
 // Capture takes the held amount, once whatever the number of attempts. Declined capture_refused, which is recorded, when the

@@ -17,9 +17,9 @@ const maxRounds = 4
 // Undo asks to undo a step of a payment.
 type Undo struct {
 	// Key is the undo's own; Undoes is the key of the step.
-	Key     string
-	Undoes  string
-	OrderID string
+	Key     string `json:"Key"`
+	Undoes  string `json:"Undoes"`
+	OrderID string `json:"OrderID"`
 }
 
 // Void undoes an authorisation: afterwards nothing is held, and no late attempt will hold anything. It succeeds when there was
