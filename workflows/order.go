@@ -4,41 +4,14 @@ package workflows
 
 import (
 	"errors"
+	"fmt"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"example.com/orderly/activities"
-	"example.com/orderly/internal/inventory"
-	"example.com/orderly/internal/money"
 	"example.com/orderly/internal/orders"
-	"example.com/orderly/internal/payments"
 )
-
-// OrderInput is what the saga of one order needs to know. Ids and amounts only: Temporal shows it to every operator.
-type OrderInput struct {
-	OrderID       string               `json:"order_id"`
-	CustomerID    string               `json:"customer_id"`
-	Lines         []inventory.Quantity `json:"lines"`
-	TotalMinor    int64                `json:"total_minor"`
-	Currency      string               `json:"currency"`
-	PaymentMethod string               `json:"payment_method"`
-	// Searchable says that the namespace knows our search attributes; using an unknown one would fail the workflow.
-	Searchable bool `json:"searchable"`
-	// Inline has each forward step first tried in the process that runs the saga. It is decided when the saga starts and holds for
-	// all its runs.
-	Inline bool `json:"inline,omitempty"`
-}
-
-func (in OrderInput) total() money.Money {
-	return money.Money{Minor: in.TotalMinor, Currency: in.Currency}
-}
-
-// OrderResult is how the order ended. A rejected order is a result like any other; a failed workflow is a defect.
-type OrderResult struct {
-	State  orders.State `json:"state"`
-	Reason string       `json:"reason,omitempty"`
-}
 
 // Order carries one order to exactly one end: paid for and handed over, or fully undone.
 func Order(ctx workflow.Context, in OrderInput) (OrderResult, error) {
@@ -49,23 +22,12 @@ func Order(ctx workflow.Context, in OrderInput) (OrderResult, error) {
 	return s.finish(orders.Completed, "")
 }
 
-// forward takes the steps of the order. Each undo is registered before its step runs, because a step whose answer never came
-// may have been done all the same.
+// forward takes the steps of the order, each an entry of steps.go, up to the pivot.
 func (s *saga) forward(ctx workflow.Context) error {
-	s.undos = append(s.undos, s.releaseStock())
-	if err := s.step(ctx, "Reserve stock", func(ctx workflow.Context) error {
-		return activities.Reserve(ctx, inventory.Reservation{Key: s.key("reserve"), OrderID: s.in.OrderID, Lines: s.in.Lines})
-	}); err != nil {
+	if err := s.take(ctx, reserve); err != nil {
 		return err
 	}
-
-	s.undos = append(s.undos, s.voidPayment())
-	if err := s.step(ctx, "Authorise payment", func(ctx workflow.Context) error {
-		return activities.Authorize(ctx, payments.Authorization{
-			Key: s.key("authorize"), OrderID: s.in.OrderID,
-			AmountMinor: s.in.TotalMinor, Currency: s.in.Currency, PaymentMethod: s.in.PaymentMethod,
-		})
-	}); err != nil {
+	if err := s.take(ctx, authorize); err != nil {
 		return err
 	}
 
@@ -76,76 +38,111 @@ func (s *saga) forward(ctx workflow.Context) error {
 		return err
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	if err := s.step(ctx, "Confirm order", func(ctx workflow.Context) error {
-		return activities.Confirm(ctx, orders.Move{Key: s.key("confirm"), OrderID: s.in.OrderID})
-	}); err != nil {
+	if err := s.take(ctx, confirm); err != nil {
 		return err
 	}
+	return s.fulfil(ctx)
+}
+
+// fulfil takes the steps after the pivot.
+func (s *saga) fulfil(ctx workflow.Context) error {
 	s.confirmed = true
 	s.story.confirmed()
 
-	s.undos = append(s.undos, s.refundPayment())
-	if err := s.step(ctx, "Capture payment", func(ctx workflow.Context) error {
-		return activities.CapturePayment(ctx, payments.Capture{Key: s.key("capture"), OrderID: s.in.OrderID})
-	}); err != nil {
+	if err := s.take(ctx, capture); err != nil {
 		return err
 	}
 
 	// The shipment is a workflow of its own and starts here. Nothing after the capture can be refused by a service of ours.
 	s.watch.settle(ctx)
-	return s.last(ctx, "Complete order", func(ctx workflow.Context) error {
-		return activities.Complete(ctx, orders.Move{Key: s.key("complete"), OrderID: s.in.OrderID})
-	})
+	return s.last(ctx, complete)
 }
 
 // giveUp undoes everything and ends the order in the state its cause calls for.
 func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
-	// What called us off has ended ctx; the undoing must not end with it.
+	// A cancellation has ended ctx; the undoing must not end with it.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	state, reason := s.endFor(cause)
-	if activities.Undone(cause) {
-		// An earlier run of this saga (before a Reset, or lost) had begun to undo, and how far it came is not in this history.
-		// Every undo succeeds when there is nothing to undo, so all of them run, unless the order itself says that it is paid for
-		// and handed over: then somebody else has undone a step of it, and its money is not ours to give back.
-		s.undos = []undo{s.releaseStock(), s.voidPayment(), s.refundPayment()}
+	if s.mayHaveEarlierRun(ctx, cause) {
 		standing, err := s.standing(ctx)
+		undone := activities.Undone(cause)
 		switch {
 		case err != nil:
 			return OrderResult{}, err
 		case standing.State == orders.Completed:
+			// It is paid for and handed over, so nothing of it is ours to undo, even if one of its steps was undone by other means.
 			return s.finish(standing.State, standing.Reason)
-		case standing.State.Ended():
-			s.compensate(ctx)
-			return s.finish(standing.State, standing.Reason)
+		case standing.State == orders.Confirmed && !undone:
+			return s.resume(ctx)
 		case standing.State == orders.Confirmed:
 			state = orders.Reversed
+		}
+		if undone || standing.State.Ended() {
+			// An earlier run began to undo, and how far it came is not in this history. Every undo succeeds when there is nothing to
+			// undo, so all of them run.
+			s.undos = s.in.steps()
+		}
+		if standing.State.Ended() {
+			s.compensate(ctx)
+			return s.finish(standing.State, standing.Reason)
 		}
 	}
 	s.compensate(ctx)
 	s.watch.settle(ctx)
+	return s.end(ctx, state, reason)
+}
 
-	move := orders.Move{Key: s.key(string(state)), OrderID: s.in.OrderID, Reason: reason}
-	end := map[orders.State]struct {
-		title string
-		do    func(workflow.Context, orders.Move) error
-	}{
-		orders.Rejected:  {"Reject order", activities.Reject},
-		orders.Cancelled: {"Cancel order", activities.Cancel},
-		orders.Reversed:  {"Reverse order", activities.Reverse},
-	}[state]
-	if err := s.insist(ctx, end.title, func(ctx workflow.Context) error { return end.do(ctx, move) }); err != nil {
+// end moves the order to an end that is not its completion.
+func (s *saga) end(ctx workflow.Context, state orders.State, reason string) (OrderResult, error) {
+	var title string
+	var move func(workflow.Context, orders.Move) error
+	switch state {
+	case orders.Rejected:
+		title, move = "Reject order", activities.Reject
+	case orders.Cancelled:
+		title, move = "Cancel order", activities.Cancel
+	case orders.Reversed:
+		title, move = "Reverse order", activities.Reverse
+	default:
+		return OrderResult{}, fmt.Errorf("an order that is given up can't end %s", state)
+	}
+	if err := s.insist(ctx, title, func(ctx workflow.Context) error {
+		return move(ctx, orders.Move{Key: s.key(string(state)), OrderID: s.in.OrderID, Reason: reason})
+	}); err != nil {
 		return OrderResult{}, err
 	}
 	return s.finish(state, reason)
 }
 
+// resume goes on behind the pivot with an order that an earlier run of its saga confirmed. What stopped this run came before the pivot,
+// and a confirmed order is never undone for that.
+func (s *saga) resume(ctx workflow.Context) (OrderResult, error) {
+	s.undos = s.in.stepsUntil(confirm)
+	if err := s.fulfil(ctx); err != nil {
+		return s.giveUp(ctx, err)
+	}
+	return s.finish(orders.Completed, "")
+}
+
+// mayHaveEarlierRun reports whether an earlier run of this saga (before a Reset, or lost with Temporal's database) may have brought
+// the order further than this one knows. Then the order itself is asked before anything of it is undone.
+//
+// It is a version of the code and not a field of the input, because a Reset of an order that was placed before must ask, too. It costs
+// an order that is given up two events, and a healthy one none.
+func (s *saga) mayHaveEarlierRun(ctx workflow.Context, cause error) bool {
+	if activities.Undone(cause) {
+		return true
+	}
+	return !s.confirmed && workflow.GetVersion(ctx, "ask-before-undo", workflow.DefaultVersion, 1) > workflow.DefaultVersion
+}
+
 // endFor is the table of ends: which one a cause leads to, and the reason that is recorded.
 func (s *saga) endFor(cause error) (orders.State, string) {
-	var called *temporal.CanceledError
+	var cancelled *temporal.CanceledError
 	switch code, _ := activities.Refusal(cause); {
 	case s.confirmed:
 		return orders.Reversed, activities.Reason(cause)
-	case errors.As(cause, &called):
+	case errors.As(cause, &cancelled):
 		return orders.Cancelled, "cancelled_by_operator"
 	case code == orders.CodeCancelRequested:
 		return orders.Cancelled, code

@@ -1,12 +1,12 @@
 package workflows
 
 import (
+	"slices"
+
 	"go.temporal.io/sdk/workflow"
 
 	"example.com/orderly/activities"
-	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/orders"
-	"example.com/orderly/internal/payments"
 )
 
 // saga is one run of the order workflow: what has been done, what would undo it, and what there is to see.
@@ -14,14 +14,9 @@ type saga struct {
 	in        OrderInput
 	workflow  string // the workflow's id, which begins every key
 	confirmed bool
-	undos     []undo
+	undos     []*step // the steps to undo, in the order in which they were taken
 	story     *story
 	watch     *watch
-}
-
-type undo struct {
-	title string
-	do    func(ctx workflow.Context) error
 }
 
 func newSaga(ctx workflow.Context, in OrderInput) *saga {
@@ -34,24 +29,6 @@ func newSaga(ctx workflow.Context, in OrderInput) *saga {
 // key names a step for ever, whichever run, attempt or worker asks: services and the payment provider do each key once.
 func (s *saga) key(step string) string { return s.workflow + ":" + step }
 
-func (s *saga) releaseStock() undo {
-	return undo{"Release stock", func(ctx workflow.Context) error {
-		return activities.Release(ctx, inventory.Release{Key: s.key("release"), Undoes: s.key("reserve"), OrderID: s.in.OrderID})
-	}}
-}
-
-func (s *saga) voidPayment() undo {
-	return undo{"Void payment", func(ctx workflow.Context) error {
-		return activities.Void(ctx, payments.Undo{Key: s.key("void"), Undoes: s.key("authorize"), OrderID: s.in.OrderID})
-	}}
-}
-
-func (s *saga) refundPayment() undo {
-	return undo{"Refund payment", func(ctx workflow.Context) error {
-		return activities.Refund(ctx, payments.Undo{Key: s.key("refund"), Undoes: s.key("capture"), OrderID: s.in.OrderID})
-	}}
-}
-
 // standing asks the orders service how the order stands.
 func (s *saga) standing(ctx workflow.Context) (standing activities.Standing, err error) {
 	err = s.insist(ctx, "Look up order", func(ctx workflow.Context) (err error) {
@@ -61,18 +38,32 @@ func (s *saga) standing(ctx workflow.Context) (standing activities.Standing, err
 	return standing, err
 }
 
-// step runs one forward step until the answer is yes (nil) or no. An error is the business's no, the cancellation of the
-// workflow, or a failure that no retry will mend.
-func (s *saga) step(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
-	if decided, err := s.inline(ctx, title, do); decided {
+// take takes one forward step until the answer is yes (nil) or no. An error is the business's no, the cancellation of the
+// workflow, or a failure that no retry will mend. The undo is registered first, because a step whose answer never came may have been
+// done all the same.
+func (s *saga) take(ctx workflow.Context, st *step) error {
+	if !s.in.takes(st) {
+		return nil
+	}
+	s.undos = append(s.undos, st)
+	if st.added && s.in.Confirmed && !s.confirmed {
+		return nil
+	}
+	do := s.doing(st)
+	if decided, err := s.inline(ctx, st.title, do); decided {
 		return err
 	}
-	entry := s.story.begin(title)
-	attempt := s.watch.begin(ctx, title, stepStalls, stepParks)
-	err := do(forStep(ctx, title))
+	entry := s.story.begin(st.title)
+	attempt := s.watch.begin(ctx, st.title, stepStalls, stepParks)
+	err := do(forStep(ctx, st.title))
 	s.watch.end(attempt)
 	s.story.end(entry, err)
 	return err
+}
+
+// doing is the step's call under its key.
+func (s *saga) doing(st *step) func(ctx workflow.Context) error {
+	return func(ctx workflow.Context) error { return st.do(ctx, s, s.key(st.key)) }
 }
 
 // inline tries a forward step beside the saga, where it is to be tried at all. What it does not decide is asked for where its service
@@ -89,12 +80,13 @@ func (s *saga) inline(ctx workflow.Context, title string, do func(ctx workflow.C
 	return true, err
 }
 
-// last runs the step that can't be refused any more.
-func (s *saga) last(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
-	if decided, err := s.inline(ctx, title, do); decided && err == nil {
+// last takes the step that can't be refused any more.
+func (s *saga) last(ctx workflow.Context, st *step) error {
+	do := s.doing(st)
+	if decided, err := s.inline(ctx, st.title, do); decided && err == nil {
 		return nil
 	}
-	return s.insist(ctx, title, do)
+	return s.insist(ctx, st.title, do)
 }
 
 // insist runs what must succeed, however long it takes: undos, and the moves to an end. It only returns an error when the
@@ -125,13 +117,17 @@ func (s *saga) insistAs(ctx workflow.Context, attempt *attempt, do func(ctx work
 // are done: an order that has ended holds nothing.
 func (s *saga) compensate(ctx workflow.Context) {
 	all := workflow.NewWaitGroup(ctx)
-	for i := len(s.undos) - 1; i >= 0; i-- {
-		done, u := false, s.undos[i]
-		attempt := s.watch.begin(ctx, u.title, stepStalls, undoParks)
+	for _, st := range slices.Backward(s.undos) {
+		if st.undo == nil {
+			continue
+		}
+		done := false
+		attempt := s.watch.begin(ctx, st.undo.title, stepStalls, undoParks)
 		all.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
-			_ = s.insistAs(ctx, attempt, u.do) // an error means that the workflow is being torn down
+			// An error means that the workflow is being torn down.
+			_ = s.insistAs(ctx, attempt, func(ctx workflow.Context) error { return st.undo.do(ctx, s, s.key(st.undo.key), s.key(st.key)) })
 			done = true
 		})
 		_ = workflow.Await(ctx, func() bool { return done || attempt.parked() })

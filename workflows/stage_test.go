@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -11,15 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 	sdk "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
 
 	"example.com/orderly/activities"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/orders"
-	"example.com/orderly/internal/payments"
 	"example.com/orderly/workflows"
 )
 
@@ -62,33 +65,26 @@ func newStage(t *testing.T, inline bool, answers map[string][]error) *stage {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
-	s := &stage{env: suite.NewTestWorkflowEnvironment(), in: input, answers: map[string][]error{}, inputs: map[string]any{}}
+	s := &stage{
+		env: suite.NewTestWorkflowEnvironment(), in: input, answers: map[string][]error{}, inputs: map[string]any{},
+		standing: activities.Standing{State: orders.Pending},
+	}
 	s.in.Inline = inline
 	for name, list := range answers {
 		s.answers[name] = slices.Clone(list)
 	}
 	s.env.SetTestTimeout(time.Minute)
+	s.env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&onlyRegistered{names: activities.Names()}}})
 	workflows.Register(s.env)
-	play(s, "inventory.reserve", inventory.Reservation{})
-	play(s, "inventory.release", inventory.Release{})
-	play(s, "payments.authorize", payments.Authorization{})
-	play(s, "payments.void", payments.Undo{})
-	play(s, "payments.capture", payments.Capture{})
-	play(s, "payments.refund", payments.Undo{})
-	for _, name := range []string{"confirm", "complete", "reject", "cancel", "reverse"} {
-		play(s, "orders."+name, orders.Move{})
+	for _, queue := range activities.Queues() {
+		activities.RegisterStandIns(s.env, queue, func(ctx context.Context, name string, in any) (any, error) {
+			if name == "orders.look_up" {
+				return s.standing, s.answer(ctx, name, nil)
+			}
+			return nil, s.answer(ctx, name, in)
+		})
 	}
-	play(s, "orders.flag", orders.Flag{})
-	s.env.RegisterActivityWithOptions(func(ctx context.Context, _ string) (activities.Standing, error) {
-		return s.standing, s.answer(ctx, "orders.look_up", nil)
-	}, activity.RegisterOptions{Name: "orders.look_up"})
 	return s
-}
-
-func play[In any](s *stage, name string, _ In) {
-	s.env.RegisterActivityWithOptions(func(ctx context.Context, in In) error {
-		return s.answer(ctx, name, in)
-	}, activity.RegisterOptions{Name: name})
 }
 
 func (s *stage) answer(ctx context.Context, name string, in any) error {
@@ -134,6 +130,41 @@ func (s *stage) details(t *testing.T) string {
 	var metadata sdk.WorkflowMetadata
 	require.NoError(t, value.Get(&metadata))
 	return metadata.CurrentDetails
+}
+
+// onlyRegistered ends a workflow that asks for an activity which is not registered. The test environment would try it again until the
+// test's time is over, since the real one would wait for a worker that has it.
+type onlyRegistered struct {
+	interceptor.WorkerInterceptorBase
+	interceptor.WorkflowInboundInterceptorBase
+	interceptor.WorkflowOutboundInterceptorBase
+	names []string
+}
+
+func (o *onlyRegistered) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	return &onlyRegistered{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}, names: o.names}
+}
+
+func (o *onlyRegistered) Init(next interceptor.WorkflowOutboundInterceptor) error {
+	return o.WorkflowInboundInterceptorBase.Init(&onlyRegistered{
+		WorkflowOutboundInterceptorBase: interceptor.WorkflowOutboundInterceptorBase{Next: next}, names: o.names,
+	})
+}
+
+func (o *onlyRegistered) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	o.check(name)
+	return o.WorkflowOutboundInterceptorBase.ExecuteActivity(ctx, name, args...)
+}
+
+func (o *onlyRegistered) ExecuteLocalActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
+	o.check(name)
+	return o.WorkflowOutboundInterceptorBase.ExecuteLocalActivity(ctx, name, args...)
+}
+
+func (o *onlyRegistered) check(name string) {
+	if !slices.Contains(o.names, name) {
+		panic(fmt.Sprintf("the workflow asks for the activity %s, which is not registered", name))
+	}
 }
 
 func no(code string) error {

@@ -9,7 +9,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"example.com/orderly/activities"
-	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/orders"
 )
 
@@ -35,19 +34,6 @@ func OrderWorkflowID(orderID string) string { return workflowIDPrefix + orderID 
 
 // OrderIDOf is the order whose saga has this workflow id.
 func OrderIDOf(workflowID string) string { return strings.TrimPrefix(workflowID, workflowIDPrefix) }
-
-// InputFor is what the saga of an order is started with. searchable says that the namespace knows our search attributes, inline that
-// this process runs every service, so that its steps may first be tried beside the saga.
-func InputFor(o orders.Order, searchable, inline bool) OrderInput {
-	in := OrderInput{
-		OrderID: o.ID, CustomerID: o.CustomerID, TotalMinor: o.Total.Minor, Currency: o.Total.Currency,
-		PaymentMethod: o.PaymentMethod, Searchable: searchable, Inline: inline,
-	}
-	for _, line := range o.Lines {
-		in.Lines = append(in.Lines, inventory.Quantity{SKU: line.SKU, Quantity: line.Quantity})
-	}
-	return in
-}
 
 // StartOptions make starting the saga of an order idempotent by the order's id. There is no time-out on the workflow: it ends
 // when the order does.
