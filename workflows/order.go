@@ -47,15 +47,15 @@ func (s *saga) forward(ctx workflow.Context) error {
 // fulfil takes the steps after the pivot.
 func (s *saga) fulfil(ctx workflow.Context) error {
 	s.confirmed = true
-	s.story.confirmed()
+	s.progress.confirmed()
 
 	if err := s.take(ctx, capture); err != nil {
 		return err
 	}
 
 	// The shipment is a workflow of its own and starts here. Nothing after the capture can be refused by a service of ours.
-	s.watch.settle(ctx)
-	return s.last(ctx, complete)
+	s.stalls.flush(ctx)
+	return s.completeStep(ctx, complete)
 }
 
 // giveUp undoes everything and ends the order in the state its cause calls for.
@@ -88,7 +88,7 @@ func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 		}
 	}
 	s.compensate(ctx)
-	s.watch.settle(ctx)
+	s.stalls.flush(ctx)
 	return s.end(ctx, state, reason)
 }
 
@@ -106,7 +106,7 @@ func (s *saga) end(ctx workflow.Context, state orders.State, reason string) (Ord
 	default:
 		return OrderResult{}, fmt.Errorf("an order that is given up can't end %s", state)
 	}
-	if err := s.insist(ctx, title, func(ctx workflow.Context) error {
+	if err := s.retryForever(ctx, title, func(ctx workflow.Context) error {
 		return move(ctx, orders.Move{Key: s.key(string(state)), OrderID: s.in.OrderID, Reason: reason})
 	}); err != nil {
 		return OrderResult{}, err

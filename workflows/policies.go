@@ -14,8 +14,8 @@ const (
 	stepStalls = 2 * time.Minute
 	stepParks  = 30 * time.Minute
 	undoParks  = 10 * time.Minute
-	// settlePatience is how long the end of an order waits for operators to be told.
-	settlePatience = time.Minute
+	// flushTimeout is how long the end of an order waits for operators to be told.
+	flushTimeout = time.Minute
 	// The waits between two attempts of something that failed in a way retrying does not mend by itself. They grow, so that a
 	// saga parked for weeks does not outgrow what Temporal keeps of one workflow.
 	parkedPause    = time.Minute
@@ -26,8 +26,8 @@ const (
 // outlives it can still land: that is what step records and tombstones are for.
 const startToClose = 10 * time.Second
 
-// inlinePatience bounds the one inline attempt of a step.
-const inlinePatience = 2 * time.Second
+// inlineTimeout bounds the one inline attempt of a step.
+const inlineTimeout = 2 * time.Second
 
 // forStep are the options of a forward step: no end to the attempts, because only the business says no.
 func forStep(ctx workflow.Context, summary string) workflow.Context {
@@ -45,8 +45,8 @@ func forStep(ctx workflow.Context, summary string) workflow.Context {
 func forInline(ctx workflow.Context, summary string) workflow.Context {
 	return activities.Inline(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		// Both, because a local activity without the first takes the second for its whole life.
-		ScheduleToCloseTimeout: inlinePatience,
-		StartToCloseTimeout:    inlinePatience,
+		ScheduleToCloseTimeout: inlineTimeout,
+		StartToCloseTimeout:    inlineTimeout,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
 		Summary:                summary,
 	}))

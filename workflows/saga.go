@@ -15,14 +15,14 @@ type saga struct {
 	workflow  string // the workflow's id, which begins every key
 	confirmed bool
 	undos     []*step // the steps to undo, in the order in which they were taken
-	story     *story
-	watch     *watch
+	progress  *progress
+	stalls    *stallMonitor
 }
 
 func newSaga(ctx workflow.Context, in OrderInput) *saga {
 	s := &saga{in: in, workflow: workflow.GetInfo(ctx).WorkflowExecution.ID}
-	s.story = newStory(ctx, in)
-	s.watch = newWatch(ctx, s.tell)
+	s.progress = newProgress(ctx, in)
+	s.stalls = newStallMonitor(ctx, s.notify)
 	return s
 }
 
@@ -31,7 +31,7 @@ func (s *saga) key(step string) string { return s.workflow + ":" + step }
 
 // standing asks the orders service how the order stands.
 func (s *saga) standing(ctx workflow.Context) (standing activities.Standing, err error) {
-	err = s.insist(ctx, "Look up order", func(ctx workflow.Context) (err error) {
+	err = s.retryForever(ctx, "Look up order", func(ctx workflow.Context) (err error) {
 		standing, err = activities.LookUp(ctx, s.in.OrderID)
 		return err
 	})
@@ -53,11 +53,11 @@ func (s *saga) take(ctx workflow.Context, st *step) error {
 	if decided, err := s.inline(ctx, st.title, do); decided {
 		return err
 	}
-	entry := s.story.begin(st.title)
-	attempt := s.watch.begin(ctx, st.title, stepStalls, stepParks)
+	entry := s.progress.begin(st.title)
+	attempt := s.stalls.begin(ctx, st.title, stepStalls, stepParks)
 	err := do(forStep(ctx, st.title))
-	s.watch.end(attempt)
-	s.story.end(entry, err)
+	s.stalls.end(attempt)
+	s.progress.end(entry, err)
 	return err
 }
 
@@ -76,36 +76,36 @@ func (s *saga) inline(ctx workflow.Context, title string, do func(ctx workflow.C
 	if err = do(forInline(ctx, title)); !activities.Decided(err) {
 		return false, nil
 	}
-	s.story.end(s.story.begin(title), err)
+	s.progress.end(s.progress.begin(title), err)
 	return true, err
 }
 
-// last takes the step that can't be refused any more.
-func (s *saga) last(ctx workflow.Context, st *step) error {
+// completeStep takes the step that can't be refused any more.
+func (s *saga) completeStep(ctx workflow.Context, st *step) error {
 	do := s.doing(st)
 	if decided, err := s.inline(ctx, st.title, do); decided && err == nil {
 		return nil
 	}
-	return s.insist(ctx, st.title, do)
+	return s.retryForever(ctx, st.title, do)
 }
 
-// insist runs what must succeed, however long it takes: undos, and the moves to an end. It only returns an error when the
+// retryForever runs what must succeed, however long it takes: undos, and the moves to an end. It only returns an error when the
 // workflow itself is being torn down.
-func (s *saga) insist(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
-	return s.insistAs(ctx, s.watch.begin(ctx, title, stepStalls, undoParks), do)
+func (s *saga) retryForever(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
+	return s.retryForeverAs(ctx, s.stalls.begin(ctx, title, stepStalls, undoParks), do)
 }
 
-func (s *saga) insistAs(ctx workflow.Context, attempt *attempt, do func(ctx workflow.Context) error) error {
-	entry := s.story.begin(attempt.title)
-	defer s.watch.end(attempt)
+func (s *saga) retryForeverAs(ctx workflow.Context, attempt *attempt, do func(ctx workflow.Context) error) error {
+	entry := s.progress.begin(attempt.title)
+	defer s.stalls.end(attempt)
 	for pause := parkedPause; ; pause = min(2*pause, maxParkedPause) {
 		err := do(forUndo(ctx, attempt.title))
 		if err == nil {
-			s.story.end(entry, nil)
+			s.progress.end(entry, nil)
 			return nil
 		}
 		// Attempts have no end of their own: this failure says that trying again will not help until somebody mends something.
-		s.watch.park(attempt, activities.Reason(err))
+		s.stalls.park(attempt, activities.Reason(err))
 		if err := workflow.NewTimerWithOptions(ctx, pause,
 			workflow.TimerOptions{Summary: "Parked: " + attempt.title}).Get(ctx, nil); err != nil {
 			return err
@@ -122,12 +122,12 @@ func (s *saga) compensate(ctx workflow.Context) {
 			continue
 		}
 		done := false
-		attempt := s.watch.begin(ctx, st.undo.title, stepStalls, undoParks)
+		attempt := s.stalls.begin(ctx, st.undo.title, stepStalls, undoParks)
 		all.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
 			// An error means that the workflow is being torn down.
-			_ = s.insistAs(ctx, attempt, func(ctx workflow.Context) error { return st.undo.do(ctx, s, s.key(st.undo.key), s.key(st.key)) })
+			_ = s.retryForeverAs(ctx, attempt, func(ctx workflow.Context) error { return st.undo.do(ctx, s, s.key(st.undo.key), s.key(st.key)) })
 			done = true
 		})
 		_ = workflow.Await(ctx, func() bool { return done || attempt.parked() })
@@ -136,15 +136,15 @@ func (s *saga) compensate(ctx workflow.Context) {
 }
 
 func (s *saga) finish(state orders.State, reason string) (OrderResult, error) {
-	s.story.finish(state, reason)
+	s.progress.finish(state, reason)
 	return OrderResult{State: state, Reason: reason}, nil
 }
 
-// tell lets the orders service, and with it everybody who listens, know what an operator should look at.
-func (s *saga) tell(ctx workflow.Context, n notice) {
-	s.story.attend(n)
+// notify lets the orders service, and with it everybody who listens, know what an operator should look at.
+func (s *saga) notify(ctx workflow.Context, n attention) {
+	s.progress.attend(n)
 	// Telling is retried like everything else; what is refused for good would only be the order's own absence.
 	_ = activities.Flag(forUndo(ctx, "Tell operators"), orders.Flag{
-		OrderID: s.in.OrderID, At: workflow.Now(ctx), Attention: n.attention, Step: n.step, Reason: n.reason,
+		OrderID: s.in.OrderID, At: workflow.Now(ctx), Attention: n.level, Step: n.step, Reason: n.reason,
 	})
 }

@@ -1,0 +1,148 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/workflow"
+
+	"example.com/orderly/internal/orders"
+)
+
+// stallMonitor looks after what is running: what keeps failing for too long is flagged, once, and cleared when it moves again. It
+// costs a healthy saga one timer.
+type stallMonitor struct {
+	running  []*attempt
+	notified attention
+	notify   func(ctx workflow.Context, n attention)
+}
+
+// attempt is one thing being tried, with how long it may take before it counts as stalled and as parked.
+type attempt struct {
+	title  string
+	since  time.Time
+	stalls time.Duration
+	parks  time.Duration
+	level  orders.Attention
+	reason string
+}
+
+// attention is what operators are told about the whole order.
+type attention struct {
+	level  orders.Attention
+	step   string
+	reason string
+}
+
+func newStallMonitor(ctx workflow.Context, notify func(ctx workflow.Context, a attention)) *stallMonitor {
+	m := &stallMonitor{notify: notify}
+	// Both outlive a cancellation of the workflow: what comes after it is watched too.
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	workflow.Go(ctx, m.raiseLevels)
+	workflow.Go(ctx, m.notifyChanges)
+	return m
+}
+
+func (m *stallMonitor) begin(ctx workflow.Context, title string, stalls, parks time.Duration) *attempt {
+	a := &attempt{title: title, since: workflow.Now(ctx), stalls: stalls, parks: parks}
+	m.running = append(m.running, a)
+	return a
+}
+
+func (m *stallMonitor) end(ended *attempt) {
+	for i, a := range m.running {
+		if a == ended {
+			m.running = append(m.running[:i], m.running[i+1:]...)
+			return
+		}
+	}
+}
+
+// park flags the attempt at once.
+func (m *stallMonitor) park(a *attempt, reason string) {
+	a.level, a.reason = orders.Parked, reason
+}
+
+func (a *attempt) parked() bool { return a.level == orders.Parked }
+
+// flush waits until operators have been told how things stand, so that the last word about an order is not a flag. It does not
+// wait for ever: an order whose end only waits for a flag would be worse off than one that ends with it.
+func (m *stallMonitor) flush(ctx workflow.Context) {
+	told := func() bool { return m.worst() == m.notified }
+	if told() {
+		return
+	}
+	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+		Timeout: flushTimeout, TimerOptions: workflow.TimerOptions{Summary: "Telling operators"},
+	}, told)
+}
+
+// raiseLevels raises the level of what has been running too long.
+func (m *stallMonitor) raiseLevels(ctx workflow.Context) {
+	for {
+		_ = workflow.Await(ctx, func() bool { return !m.nextDue().IsZero() })
+		// What starts during this sleep stalls no earlier than the sleep ends: no sleep is longer than stepStalls.
+		pause := min(m.nextDue().Sub(workflow.Now(ctx)), stepStalls)
+		if err := workflow.NewTimerWithOptions(ctx, max(pause, time.Second),
+			workflow.TimerOptions{Summary: "Is a step stalled?"}).Get(ctx, nil); err != nil {
+			return
+		}
+		for _, a := range m.running {
+			if due := a.due(); due.IsZero() || due.After(workflow.Now(ctx)) {
+				continue
+			}
+			if a.level == orders.NoAttention {
+				a.level = orders.Stalled
+			} else {
+				a.level = orders.Parked
+			}
+			a.reason = "no_answer"
+		}
+	}
+}
+
+// due is when the attempt's level rises next; zero when it can't.
+func (a *attempt) due() time.Time {
+	switch a.level {
+	case orders.NoAttention:
+		return a.since.Add(a.stalls)
+	case orders.Stalled:
+		return a.since.Add(a.parks)
+	default:
+		return time.Time{}
+	}
+}
+
+func (m *stallMonitor) nextDue() time.Time {
+	var next time.Time
+	for _, a := range m.running {
+		if due := a.due(); next.IsZero() || (!due.IsZero() && due.Before(next)) {
+			next = due
+		}
+	}
+	return next
+}
+
+// notifyChanges tells operators about every change, in order.
+func (m *stallMonitor) notifyChanges(ctx workflow.Context) {
+	for {
+		if err := workflow.Await(ctx, func() bool { return m.worst() != m.notified }); err != nil {
+			return
+		}
+		n := m.worst()
+		m.notify(ctx, n)
+		m.notified = n
+	}
+}
+
+func (m *stallMonitor) worst() attention {
+	var worst attention
+	for _, a := range m.running {
+		if a.parked() || (a.level == orders.Stalled && worst.level == orders.NoAttention) {
+			worst = attention{level: a.level, step: a.title, reason: a.reason}
+		}
+		if a.parked() {
+			break
+		}
+	}
+	return worst
+}
