@@ -1,5 +1,5 @@
-// Package activities is the border between Temporal and the services: each activity, the typed function a workflow calls it
-// by, and the one table that says which failures are worth another attempt. It decides nothing else.
+// Package activities is the border between Temporal and the services: each activity, the typed function that a workflow calls it by, the
+// contract of their payloads, and the one table that says which failures are retried. It decides nothing else.
 package activities
 
 import (

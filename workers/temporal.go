@@ -16,14 +16,14 @@ import (
 	"example.com/orderly/workflows"
 )
 
-// stopTimeout lets an activity that runs when the process is told to stop come to its end: longer than any attempt.
+// stopTimeout lets the activities that run when the process stops come to their end. It is longer than any attempt.
 const stopTimeout = 15 * time.Second
 
 // Pollers is how many calls of a worker wait for workflow tasks at any time, and as many more for activities: the client's own
 // default, stated because it bounds how fast a worker can be given work, and is printed beside what is measured.
 const Pollers = 2
 
-// Steps counts what activities come to.
+// Steps measures attempts of activities, by outcome.
 type Steps struct {
 	seconds *prometheus.HistogramVec
 }
@@ -48,7 +48,7 @@ func NewWorker(
 		OnFatalError:                     fatal,
 		WorkerStopTimeout:                stopTimeout,
 		DisableRegistrationAliasing:      true,
-		LocalActivityWorkerOnly:          queue == activities.InlineQueue, // nobody asks for an activity there
+		LocalActivityWorkerOnly:          queue == activities.InlineQueue, // its sagas ask for activities on the services' queues
 		MaxConcurrentWorkflowTaskPollers: Pollers,
 		MaxConcurrentActivityTaskPollers: Pollers,
 		Interceptors:                     append([]interceptor.WorkerInterceptor{&observer{steps: steps, log: log}}, more...),

@@ -1,5 +1,5 @@
-// Package workflows holds the sagas: deterministic, without I/O, readable as the business process. What they ask for is done
-// by activities; what they know lasts in Temporal's history.
+// Package workflows holds the sagas: deterministic, without I/O, readable as the business process. Activities do the work; the state of
+// a saga lasts in Temporal's history.
 package workflows
 
 import (

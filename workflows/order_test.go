@@ -148,7 +148,7 @@ func TestKeysComeFromTheWorkflow(t *testing.T) {
 	})
 }
 
-// Somebody clicks Cancel in the Temporal UI.
+// An operator clicks Cancel in the Temporal UI.
 func TestCancellation(t *testing.T) {
 	t.Parallel()
 	inBothPlacements(t, func(t *testing.T, inline bool) {
@@ -252,8 +252,8 @@ func TestParkedUndoIsTriedEverMoreRarely(t *testing.T) {
 	})
 }
 
-// A step that begins while the watch sleeps over a stalled one is seen to stall in time all the same.
-func TestEveryStepIsWatched(t *testing.T) {
+// A step that begins while the stall monitor waits for a stalled one is flagged in time all the same.
+func TestEveryStepIsMonitored(t *testing.T) {
 	t.Parallel()
 	inBothPlacements(t, func(t *testing.T, inline bool) {
 		slow := temporal.NewApplicationErrorWithOptions("away", "", temporal.ApplicationErrorOptions{NextRetryDelay: 150 * time.Second})

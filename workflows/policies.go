@@ -9,27 +9,27 @@ import (
 	"example.com/orderly/activities"
 )
 
-// How long a step or an undo may keep failing before somebody is told. It goes on being retried all the same.
+// How long a step or an undo may keep failing before it is flagged. It is retried all the same.
 const (
 	stepStalls = 2 * time.Minute
 	stepParks  = 30 * time.Minute
 	undoParks  = 10 * time.Minute
-	// flushTimeout is how long the end of an order waits for operators to be told.
+	// flushTimeout bounds how long the end of an order waits for its last flag to be written.
 	flushTimeout = time.Minute
-	// The waits between two attempts of something that failed in a way retrying does not mend by itself. They grow, so that a
-	// saga parked for weeks does not outgrow what Temporal keeps of one workflow.
+	// The first and the longest wait between two attempts of a parked step. They double, so that the history of a saga that is parked
+	// for weeks stays below Temporal's limit.
 	parkedPause    = time.Minute
 	maxParkedPause = time.Hour
 )
 
-// startToClose is short because it is also how long it takes to notice that a worker died in an attempt. An attempt that
-// outlives it can still land: that is what step records and tombstones are for.
+// startToClose is short because it is also how long it takes to notice that a worker died in an attempt. An attempt that outlives it can
+// still commit; step records and tombstones make that harmless.
 const startToClose = 10 * time.Second
 
 // inlineTimeout bounds the one inline attempt of a step.
 const inlineTimeout = 2 * time.Second
 
-// forStep are the options of a forward step: no end to the attempts, because only the business says no.
+// forStep sets the options of a forward step. Attempts are not limited, because only the business may say no.
 func forStep(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: startToClose,
@@ -40,11 +40,11 @@ func forStep(ctx workflow.Context, summary string) workflow.Context {
 	})
 }
 
-// forInline are the options of the one attempt that a forward step of an inline saga has here, before it is asked for where its
-// service runs. It is short because it holds up the workflow task: what is not there at once is better waited for by an activity.
+// forInline sets the options of the one inline attempt of a forward step. It is short because it holds up the workflow task; a slow
+// answer is better waited for by an activity.
 func forInline(ctx workflow.Context, summary string) workflow.Context {
 	return activities.Inline(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		// Both, because a local activity without the first takes the second for its whole life.
+		// Both are set because a local activity without the first uses the second for all its attempts.
 		ScheduleToCloseTimeout: inlineTimeout,
 		StartToCloseTimeout:    inlineTimeout,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
@@ -52,8 +52,8 @@ func forInline(ctx workflow.Context, summary string) workflow.Context {
 	}))
 }
 
-// forUndo are the options of a compensation and of the moves after it. There is no limit in number or time: a hold on
-// somebody's money is never abandoned.
+// forUndo sets the options of a compensation and of the moves after it. Attempts are not limited, because a hold on a customer's money
+// must not be abandoned.
 func forUndo(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: startToClose,

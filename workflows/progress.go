@@ -10,8 +10,7 @@ import (
 	"example.com/orderly/internal/orders"
 )
 
-// progress is what the Temporal web UI shows of a saga to somebody who does not know the code: its current details, and the search
-// attributes it is found by.
+// progress is what the Temporal web UI shows of a saga: its current details, readable without the code, and its search attributes.
 type progress struct {
 	ctx       workflow.Context
 	in        OrderInput
@@ -56,8 +55,8 @@ func (s *progress) confirmed() {
 	s.show()
 }
 
-// attend shows what an operator should look at. The status is brought up to date with it: the search attribute is not
-// written at every step, because each write costs an event.
+// attend shows what an operator should look at. It also updates the search attribute OrderStatus, which is not written at every step
+// because each write costs an event.
 func (s *progress) attend(a attention) {
 	s.attention = a
 	s.upsert()

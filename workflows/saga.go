@@ -9,7 +9,7 @@ import (
 	"example.com/orderly/internal/orders"
 )
 
-// saga is one run of the order workflow: what has been done, what would undo it, and what there is to see.
+// saga is the state of one run of the order workflow.
 type saga struct {
 	in        OrderInput
 	workflow  string // the workflow's id, which begins every key
@@ -26,7 +26,7 @@ func newSaga(ctx workflow.Context, in OrderInput) *saga {
 	return s
 }
 
-// key names a step for ever, whichever run, attempt or worker asks: services and the payment provider do each key once.
+// key is the idempotency key of a step. It is the same in every run and attempt, and services and the payment provider do each key once.
 func (s *saga) key(step string) string { return s.workflow + ":" + step }
 
 // standing asks the orders service how the order stands.
@@ -66,9 +66,9 @@ func (s *saga) doing(st *step) func(ctx workflow.Context) error {
 	return func(ctx workflow.Context) error { return st.do(ctx, s, s.key(st.key)) }
 }
 
-// inline tries a forward step beside the saga, where it is to be tried at all. What it does not decide is asked for where its service
-// runs. Nobody watches over the attempt: it is over before anybody would be told. Undos are never inline: they have to be seen, and
-// to be patient.
+// inline tries a forward step as a local activity, if the saga is inline. A step that this does not decide is then taken as an activity
+// where its service runs. The attempt is not monitored, because it ends long before it could count as stalled. Undos are never inline:
+// they must be visible in the web UI, and may take long.
 func (s *saga) inline(ctx workflow.Context, title string, do func(ctx workflow.Context) error) (decided bool, err error) {
 	if !s.in.Inline {
 		return false, nil
@@ -80,7 +80,7 @@ func (s *saga) inline(ctx workflow.Context, title string, do func(ctx workflow.C
 	return true, err
 }
 
-// completeStep takes the step that can't be refused any more.
+// completeStep takes the last step, which no service can refuse.
 func (s *saga) completeStep(ctx workflow.Context, st *step) error {
 	do := s.doing(st)
 	if decided, err := s.inline(ctx, st.title, do); decided && err == nil {
@@ -89,8 +89,7 @@ func (s *saga) completeStep(ctx workflow.Context, st *step) error {
 	return s.retryForever(ctx, st.title, do)
 }
 
-// retryForever runs what must succeed, however long it takes: undos, and the moves to an end. It only returns an error when the
-// workflow itself is being torn down.
+// retryForever runs an undo, or a move to an end, until it succeeds. It returns an error only when the workflow is being torn down.
 func (s *saga) retryForever(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
 	return s.retryForeverAs(ctx, s.stalls.begin(ctx, title, stepStalls, undoParks), do)
 }
@@ -104,7 +103,7 @@ func (s *saga) retryForeverAs(ctx workflow.Context, attempt *attempt, do func(ct
 			s.progress.end(entry, nil)
 			return nil
 		}
-		// Attempts have no end of their own: this failure says that trying again will not help until somebody mends something.
+		// The retry policy has no limit, so this error is non-retryable: it stays until an operator mends its cause.
 		s.stalls.park(attempt, activities.Reason(err))
 		if err := workflow.NewTimerWithOptions(ctx, pause,
 			workflow.TimerOptions{Summary: "Parked: " + attempt.title}).Get(ctx, nil); err != nil {
@@ -140,11 +139,11 @@ func (s *saga) finish(state orders.State, reason string) (OrderResult, error) {
 	return OrderResult{State: state, Reason: reason}, nil
 }
 
-// notify lets the orders service, and with it everybody who listens, know what an operator should look at.
-func (s *saga) notify(ctx workflow.Context, n attention) {
-	s.progress.attend(n)
-	// Telling is retried like everything else; what is refused for good would only be the order's own absence.
+// notify flags the order in the orders service, which announces it, and in the web UI.
+func (s *saga) notify(ctx workflow.Context, a attention) {
+	s.progress.attend(a)
+	// Failures are retried. The one error that is final is that the order does not exist, and then there is nothing to flag.
 	_ = activities.Flag(forUndo(ctx, "Tell operators"), orders.Flag{
-		OrderID: s.in.OrderID, At: workflow.Now(ctx), Attention: n.level, Step: n.step, Reason: n.reason,
+		OrderID: s.in.OrderID, At: workflow.Now(ctx), Attention: a.level, Step: a.step, Reason: a.reason,
 	})
 }

@@ -8,15 +8,15 @@ import (
 	"example.com/orderly/internal/orders"
 )
 
-// stallMonitor looks after what is running: what keeps failing for too long is flagged, once, and cleared when it moves again. It
-// costs a healthy saga one timer.
+// stallMonitor flags the order while an attempt keeps failing for too long, and clears the flag when the attempt has succeeded. It costs
+// a healthy saga one timer.
 type stallMonitor struct {
 	running  []*attempt
-	notified attention
-	notify   func(ctx workflow.Context, n attention)
+	notified attention // what operators were last told
+	notify   func(ctx workflow.Context, a attention)
 }
 
-// attempt is one thing being tried, with how long it may take before it counts as stalled and as parked.
+// attempt is a step, an undo or a move that is being retried, with how long it may take before it counts as stalled and as parked.
 type attempt struct {
 	title  string
 	since  time.Time
@@ -35,7 +35,7 @@ type attention struct {
 
 func newStallMonitor(ctx workflow.Context, notify func(ctx workflow.Context, a attention)) *stallMonitor {
 	m := &stallMonitor{notify: notify}
-	// Both outlive a cancellation of the workflow: what comes after it is watched too.
+	// Both outlive a cancellation of the workflow, because the undos that follow it can stall as well.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	workflow.Go(ctx, m.raiseLevels)
 	workflow.Go(ctx, m.notifyChanges)
@@ -57,15 +57,14 @@ func (m *stallMonitor) end(ended *attempt) {
 	}
 }
 
-// park flags the attempt at once.
+// park flags the attempt at once, for a failure that retrying does not mend.
 func (m *stallMonitor) park(a *attempt, reason string) {
 	a.level, a.reason = orders.Parked, reason
 }
 
 func (a *attempt) parked() bool { return a.level == orders.Parked }
 
-// flush waits until operators have been told how things stand, so that the last word about an order is not a flag. It does not
-// wait for ever: an order whose end only waits for a flag would be worse off than one that ends with it.
+// flush waits, at most flushTimeout, until the latest attention flag is written, so that no stale flag follows the end of the order.
 func (m *stallMonitor) flush(ctx workflow.Context) {
 	told := func() bool { return m.worst() == m.notified }
 	if told() {
@@ -76,11 +75,11 @@ func (m *stallMonitor) flush(ctx workflow.Context) {
 	}, told)
 }
 
-// raiseLevels raises the level of what has been running too long.
+// raiseLevels marks attempts as stalled, then as parked, when they have been running for too long.
 func (m *stallMonitor) raiseLevels(ctx workflow.Context) {
 	for {
 		_ = workflow.Await(ctx, func() bool { return !m.nextDue().IsZero() })
-		// What starts during this sleep stalls no earlier than the sleep ends: no sleep is longer than stepStalls.
+		// An attempt that begins during this timer stalls when the timer ends or later, because no timer is longer than stepStalls.
 		pause := min(m.nextDue().Sub(workflow.Now(ctx)), stepStalls)
 		if err := workflow.NewTimerWithOptions(ctx, max(pause, time.Second),
 			workflow.TimerOptions{Summary: "Is a step stalled?"}).Get(ctx, nil); err != nil {
@@ -112,6 +111,7 @@ func (a *attempt) due() time.Time {
 	}
 }
 
+// nextDue is when the next level rises; zero when none can.
 func (m *stallMonitor) nextDue() time.Time {
 	var next time.Time
 	for _, a := range m.running {
@@ -128,12 +128,13 @@ func (m *stallMonitor) notifyChanges(ctx workflow.Context) {
 		if err := workflow.Await(ctx, func() bool { return m.worst() != m.notified }); err != nil {
 			return
 		}
-		n := m.worst()
-		m.notify(ctx, n)
-		m.notified = n
+		a := m.worst()
+		m.notify(ctx, a)
+		m.notified = a
 	}
 }
 
+// worst is the attention that the order as a whole needs: that of a parked attempt, else of a stalled one.
 func (m *stallMonitor) worst() attention {
 	var worst attention
 	for _, a := range m.running {

@@ -46,7 +46,7 @@ func (in OrderInput) StartOptions() client.StartWorkflowOptions {
 		WorkflowIDConflictPolicy:                 enums.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		StaticSummary:                            summary(in),
-		// Where this process polls the queue, too, the server's answer brings the first task with it. Elsewhere it changes nothing.
+		// If this process also polls the queue, the server's answer carries the first workflow task. Otherwise this has no effect.
 		EnableEagerStart: true,
 	}
 	if in.Inline {
