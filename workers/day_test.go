@@ -71,7 +71,7 @@ func (s *shop) acts(tag string) []act {
 			}
 			return err
 		}},
-		{"orders", "patrol", func(ctx context.Context) error {
+		{"orders", "reconcile", func(ctx context.Context) error {
 			ids, err := sales.Open(ctx, 0, "", 10)
 			for _, id := range ids {
 				err = errors.Join(err, sales.MarkUnstarted(ctx, id), sales.MarkStarted(ctx, id))

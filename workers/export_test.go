@@ -2,21 +2,14 @@ package workers
 
 import "time"
 
-// MostAhead is how many starts nobody waits for, StartTimeout how long each may be.
+// MaxAhead is how many orders may be accepted ahead of their start, StartTimeout how long one start may take.
 const (
-	MostAhead    = mostAhead
+	MaxAhead     = maxAhead
 	StartTimeout = startTimeout
 )
 
-// TurnsAtOnce is how many are on their way at a time.
-var TurnsAtOnce = turnsAtOnce()
+// StartsAtOnce is how many sagas are started at a time.
+var StartsAtOnce = startsAtOnce()
 
-// Ahead tells whether Mark runs, and sagas are started ahead.
-func (s *Starter) Ahead() bool {
-	s.ahead.lock.Lock()
-	defer s.ahead.lock.Unlock()
-	return s.ahead.open
-}
-
-// SetLongestTurn decides after what time an inline saga does not count any more.
-func (s *Starter) SetLongestTurn(longest time.Duration) { s.turns.longest = longest }
+// SetSlotHold decides, before Run, how long an inline saga may keep a worker.
+func (s *Starter) SetSlotHold(longest time.Duration) { s.slotHold = longest }

@@ -2,17 +2,14 @@ package workers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
-	"go.temporal.io/sdk/temporal"
-	"golang.org/x/sync/errgroup"
 
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/orders"
@@ -20,47 +17,73 @@ import (
 )
 
 const (
-	// startTimeout bounds one start. A start that is given up too early is a loss: Temporal may be about to answer with the first task
-	// of the saga, which nobody else is given for ten seconds.
-	startTimeout = 5 * time.Second
-	// restFor is how long nobody tries to start a saga after Temporal did not answer: an outage must not slow down every order.
-	restFor = time.Second
-
-	sweepEvery = time.Second
-	// sweepAge keeps the sweep's hands off orders whose saga is just being started by whoever placed them.
-	sweepAge   = 3 * time.Second
-	sweepBatch = 100
-	// sweepAtOnce is how many of them are on their way at a time: after an outage all that came meanwhile wait.
-	sweepAtOnce = 8
+	// maxAhead is how many orders may be accepted ahead of the start of their saga. Beyond that, placing an order waits for room, and so
+	// is slowed down to the rate of the starts.
+	maxAhead = 256
+	// maxSlotHold is how long an inline saga may keep the worker that started it. After it the saga is assumed to be blocked or to have
+	// fallen back to activities.
+	maxSlotHold = time.Second
 )
 
-// Starter starts sagas. Temporal may be away, now or from the beginning: orders wait in their database meanwhile.
-type Starter struct {
-	orders    *orders.Service
-	log       *slog.Logger
-	now       func() time.Time
-	temporal  atomic.Pointer[connection]
-	inline    atomic.Bool
-	restUntil atomic.Int64
-	answered  atomic.Int64 // when Temporal last answered
-	marks     marks
-	ahead     ahead
-	turns     *turns
-}
+// startsAtOnce is how many workers start sagas. An inline saga keeps its worker until it ends: if all sagas of a rush ran at once, each
+// would take so long that steps and starts exceed their time and are tried again, and the API would wait for the processor behind
+// them. Eight for each processor keep it busy; 64 are enough to ask of one Temporal.
+func startsAtOnce() int { return min(8*runtime.GOMAXPROCS(0), 64) }
 
 // codeUnavailable is the code of what fails because Temporal is away.
 const codeUnavailable = "temporal_unavailable"
+
+// Starter starts sagas: orders wait in a queue, Run's workers start their sagas, and the orders whose saga was accepted are marked in
+// batches. Temporal may be away, now or from the beginning: orders wait in their database meanwhile. What fails, or is lost with the
+// process, is left to the Sweeper.
+type Starter struct {
+	orders   *orders.Service
+	log      *slog.Logger
+	now      func() time.Time
+	temporal atomic.Pointer[connection]
+	inline   atomic.Bool
+	slotHold time.Duration
+
+	restUntil atomic.Int64 // no start is tried before
+	answered  atomic.Int64 // when Temporal last answered a start
+
+	queue chan *start
+
+	lock     sync.Mutex
+	closed   bool              // Run has returned
+	inFlight map[string]*start // by order id, until its worker takes the next
+}
 
 type connection struct {
 	client     client.Client
 	searchable bool
 }
 
+// start is one order on its way: it waits in the queue, its saga is being started, or its saga runs inline and keeps a worker.
+type start struct {
+	order orders.Order
+	// first says that no saga of this order can have run before.
+	first bool
+	once  sync.Once
+	over  chan struct{} // closed when the start has succeeded or failed
+	err   error         // set before over is closed
+	ended chan struct{} // receives once the saga has ended in this process
+}
+
+// settle tells those that wait for the start what became of it. Only the first call counts.
+func (st *start) settle(err error) {
+	st.once.Do(func() {
+		st.err = err
+		close(st.over)
+	})
+}
+
 // NewStarter returns a starter that has no Temporal yet.
 func NewStarter(orders *orders.Service, log *slog.Logger, now func() time.Time) *Starter {
 	return &Starter{
-		orders: orders, log: log, now: now,
-		marks: marks{started: make(chan string, markBatch)}, ahead: newAhead(), turns: newTurns(),
+		orders: orders, log: log, now: now, slotHold: maxSlotHold,
+		queue:    make(chan *start, maxAhead-startsAtOnce()), // each worker has one more
+		inFlight: map[string]*start{},
 	}
 }
 
@@ -69,119 +92,110 @@ func (s *Starter) Connect(c client.Client, searchable bool) {
 	s.temporal.Store(&connection{client: c, searchable: searchable})
 }
 
-// Inline decides whether the sagas started from now on try their steps beside the saga first. It is for a process that runs every
-// service.
-func (s *Starter) Inline(on bool) { s.inline.Store(on) }
-
-// Start starts the order's saga, or finds it started, and records that. Idempotent by the order's id. Unavailable when
-// Temporal does not answer: the sweep tries again.
-func (s *Starter) Start(ctx context.Context, order orders.Order) error {
-	c := s.temporal.Load()
-	away := fault.New(fault.Unavailable, codeUnavailable, "Temporal is not there; the saga of order %s starts later", order.ID)
-	if c == nil || s.resting() {
-		return away
-	}
-	in := workflows.InputFor(order, c.searchable, s.inline.Load())
-	options := in.StartOptions()
-	if err := s.turns.take(ctx); err != nil {
-		return fmt.Errorf("start the saga of order %s: too many are just being started: %w", order.ID, err)
-	}
-	if s.resting() { // since others have had their turn
-		s.turns.giveBack()
-		return away
-	}
-	if in.Inline {
-		s.turns.untilItEnds(options.ID)
-	} else {
-		defer s.turns.giveBack()
-	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	_, err := c.client.ExecuteWorkflow(ctx, options, workflows.OrderWorkflow, in)
-	if err == nil {
-		s.turns.started(options.ID)
-	} else {
-		s.turns.end(options.ID)
-	}
-	switch {
-	case err == nil, temporal.IsWorkflowExecutionAlreadyStartedError(err):
-		s.answered.Store(s.now().UnixNano())
-	case unreachable(err):
-		// One that answers others is there, and merely busy.
-		if now := s.now(); now.Sub(time.Unix(0, s.answered.Load())) >= startTimeout {
-			s.restUntil.Store(now.Add(restFor).UnixNano())
-		}
-		return fmt.Errorf("start the saga of order %s: %w: %w", order.ID,
-			fault.New(fault.Unavailable, codeUnavailable, "Temporal does not answer"), err)
-	default:
-		return fmt.Errorf("start the saga of order %s: %w", order.ID, err)
-	}
-	return s.mark(ctx, order.ID)
-}
-
-// resting tells whether Temporal did not answer a moment ago.
-func (s *Starter) resting() bool { return s.now().UnixNano() < s.restUntil.Load() }
-
-// Await returns when the order's saga has ended, or with an error when ctx has or there is nothing to wait on.
-func (s *Starter) Await(ctx context.Context, orderID string) error {
-	c := s.temporal.Load()
-	if c == nil {
-		return fault.New(fault.Unavailable, codeUnavailable, "Temporal is not there")
-	}
-	s.ahead.over(ctx, orderID)
-	return c.client.GetWorkflow(ctx, workflows.OrderWorkflowID(orderID), "").Get(ctx, nil)
-}
-
-// Sweep starts the sagas of orders that nobody saw start: whoever placed them crashed, or Temporal was away. It runs until ctx
-// ends.
-func (s *Starter) Sweep(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := s.SweepOnce(ctx); err != nil && ctx.Err() == nil {
-			s.log.WarnContext(ctx, "sagas could not be started and are tried again", "error", err)
-		}
-		// Jitter, so that several processes do not sweep the same orders at the same moment.
-		sleep(ctx, nil, sweepEvery+rand.N(sweepEvery/2))
+// client is the Temporal client, or nil before Connect.
+func (s *Starter) client() client.Client {
+	if c := s.temporal.Load(); c != nil {
+		return c.client
 	}
 	return nil
 }
 
-// unreachable tells an outage of Temporal from a start that it refuses for a reason of its own.
-func unreachable(err error) bool {
-	var unavailable *serviceerror.Unavailable
-	var exhausted *serviceerror.ResourceExhausted
-	var deadline *serviceerror.DeadlineExceeded
-	return errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+// Inline decides whether the sagas started from now on try their steps beside the saga first. It is for a process that runs every
+// service.
+func (s *Starter) Inline(on bool) { s.inline.Store(on) }
+
+// Enqueue queues the start of the saga of an order that the caller has just placed, so that this saga is certainly the order's first. It
+// does not wait for Temporal: an order is accepted once it is committed, and what becomes of the start changes nothing for the
+// customer. It waits while too many are queued, and its error is that of ctx then. Unavailable when Temporal is known to be away.
+func (s *Starter) Enqueue(ctx context.Context, order orders.Order) error {
+	_, err := s.enqueue(ctx, order, true)
+	return err
 }
 
-// SweepOnce starts what is left now.
-func (s *Starter) SweepOnce(ctx context.Context) error {
-	if s.temporal.Load() == nil {
-		return nil
-	}
-	waiting, err := s.orders.Unstarted(ctx, sweepAge, sweepBatch)
+// Start starts the saga of an order that may have had one before, or finds it started, and waits for that. Idempotent by the order's
+// id. Unavailable when Temporal does not answer.
+func (s *Starter) Start(ctx context.Context, order orders.Order) error {
+	st, err := s.enqueue(ctx, order, false)
 	if err != nil {
 		return err
 	}
-	starts, started := errgroup.WithContext(ctx)
-	starts.SetLimit(sweepAtOnce)
-	for _, order := range waiting {
-		starts.Go(func() error {
-			if s.ahead.is(order.ID) { // it waits for its turn
-				return nil
-			}
-			if err := started.Err(); err != nil { // Temporal is away
-				return err
-			}
-			err := s.Start(ctx, order)
-			if fault.CodeOf(err) == codeUnavailable {
-				return err
-			}
-			if err != nil {
-				s.log.WarnContext(ctx, "saga could not be started", "order_id", order.ID, "error", err)
-			}
-			return nil
-		})
+	select {
+	case <-st.over:
+		return st.err
+	case <-ctx.Done():
+		return fmt.Errorf("start the saga of order %s: %w", order.ID, context.Cause(ctx))
 	}
-	return starts.Wait()
+}
+
+// Await returns when the order's saga has ended, or with an error when ctx has or there is nothing to wait on.
+func (s *Starter) Await(ctx context.Context, orderID string) error {
+	c := s.client()
+	if c == nil {
+		return fault.New(fault.Unavailable, codeUnavailable, "Temporal is not there")
+	}
+	if st := s.find(orderID); st != nil {
+		select {
+		case <-st.over:
+		case <-ctx.Done():
+		}
+	}
+	return c.GetWorkflow(ctx, workflows.OrderWorkflowID(orderID), "").Get(ctx, nil)
+}
+
+// find returns the order's start while it is in flight, else nil.
+func (s *Starter) find(orderID string) *start {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.inFlight[orderID]
+}
+
+// enqueue puts the order into the queue, or finds it in flight: starts of one saga at once are one start.
+func (s *Starter) enqueue(ctx context.Context, order orders.Order, first bool) (*start, error) {
+	if s.client() == nil || s.resting() {
+		return nil, errAway(order.ID)
+	}
+	s.lock.Lock()
+	if s.closed {
+		s.lock.Unlock()
+		return nil, errAway(order.ID)
+	}
+	st, found := s.inFlight[order.ID]
+	if !found {
+		st = &start{order: order, first: first, over: make(chan struct{}), ended: make(chan struct{}, 1)}
+		s.inFlight[order.ID] = st
+	}
+	s.lock.Unlock()
+	if found {
+		return st, nil
+	}
+	select {
+	case s.queue <- st:
+		return st, nil
+	case <-st.over: // Run has returned
+		return nil, st.err
+	case <-ctx.Done():
+		s.remove(st)
+		st.settle(fmt.Errorf("start the saga of order %s: too many are queued: %w", order.ID, context.Cause(ctx)))
+		return nil, st.err
+	}
+}
+
+func (s *Starter) remove(st *start) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	delete(s.inFlight, st.order.ID)
+}
+
+// close fails what is still queued, and what will be.
+func (s *Starter) close() {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.closed = true
+	for id, st := range s.inFlight {
+		st.settle(errAway(id))
+	}
+}
+
+func errAway(orderID string) error {
+	return fault.New(fault.Unavailable, codeUnavailable, "the saga of order %s can't be started now; it starts later", orderID)
 }

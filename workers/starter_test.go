@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// office is the orders service, a starter without Temporal, and a clock.
+// office is the orders service, a starter that has no Temporal and does not run yet, and a clock.
 type office struct {
 	t       *testing.T
 	orders  *orders.Service
@@ -34,13 +35,14 @@ type office struct {
 	elapsed atomic.Int64
 }
 
+func (o *office) now() time.Time { return time.Now().Add(time.Duration(o.elapsed.Load())) }
+
 func newOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{t: t}
-	now := func() time.Time { return time.Now().Add(time.Duration(o.elapsed.Load())) }
-	o.orders = orders.New(outbox.New(testenv.SQLite(t, "orders", orders.Migrations()...), "orders", now), nil)
+	o.orders = orders.New(outbox.New(testenv.SQLite(t, "orders", orders.Migrations()...), "orders", o.now), nil)
 	require.NoError(t, o.orders.AddProducts(t.Context(), []orders.Product{{SKU: "tea", Name: "Tea", PriceMinor: 1000, Currency: "EUR"}}))
-	o.starter = workers.NewStarter(o.orders, slog.New(slog.DiscardHandler), now)
+	o.starter = workers.NewStarter(o.orders, slog.New(slog.DiscardHandler), o.now)
 	return o
 }
 
@@ -53,7 +55,34 @@ func (o *office) place() orders.Order {
 	return order
 }
 
-// waiting is how many orders nobody saw start.
+// run runs the starter until the returned function is called.
+func (o *office) run() (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(o.t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- o.starter.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(o.t, <-ended)
+	})
+	o.t.Cleanup(stop)
+	return stop
+}
+
+func (o *office) sweeper() *workers.Sweeper {
+	return &workers.Sweeper{Starter: o.starter, Orders: o.orders, Log: slog.New(slog.DiscardHandler)}
+}
+
+func (o *office) reconciler() *workers.Reconciler {
+	return &workers.Reconciler{Starter: o.starter, Orders: o.orders, Log: slog.New(slog.DiscardHandler), Now: o.now}
+}
+
+// allMarked waits until every order that was placed is marked as started.
+func (o *office) allMarked() {
+	o.t.Helper()
+	require.Eventually(o.t, func() bool { return o.waiting() == 0 }, 10*time.Second, 10*time.Millisecond)
+}
+
+// waiting is how many orders are not marked as started.
 func (o *office) waiting() int {
 	o.t.Helper()
 	unstarted, err := o.orders.Unstarted(o.t.Context(), 0, 1000)
@@ -84,12 +113,13 @@ func TestStart(t *testing.T) {
 		t.Parallel()
 		o, temporal := newOffice(t), dial(t)
 		o.starter.Connect(temporal, true)
+		o.run()
 		order := o.place()
 		require.NoError(t, o.starter.Start(t.Context(), order))
 		first := o.describe(temporal, order.ID)
 		require.NoError(t, o.starter.Start(t.Context(), order))
 		require.Equal(t, first, o.describe(temporal, order.ID))
-		require.Zero(t, o.waiting())
+		o.allMarked()
 
 		require.NoError(t, temporal.TerminateWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), "", "test"))
 		require.NoError(t, o.starter.Start(t.Context(), order))
@@ -99,9 +129,10 @@ func TestStart(t *testing.T) {
 	t.Run("is unavailable without Temporal, and the order waits", func(t *testing.T) {
 		t.Parallel()
 		o := newOffice(t)
-		err := o.starter.Start(t.Context(), o.place())
-		require.Equal(t, fault.Unavailable, fault.KindOf(err))
-		require.Equal(t, 1, o.waiting())
+		o.run()
+		require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Start(t.Context(), o.place())))
+		require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Enqueue(t.Context(), o.place())))
+		require.Equal(t, 2, o.waiting())
 	})
 
 	t.Run("runs without search attributes where the namespace has none", func(t *testing.T) {
@@ -109,28 +140,28 @@ func TestStart(t *testing.T) {
 		temporal := dial(t)
 		o := newOffice(t)
 		o.starter.Connect(temporal, false)
+		o.run()
 		require.NoError(t, o.starter.Start(t.Context(), o.place()))
 	})
 }
 
-// While Mark runs, an order does not wait until its start is written down, and no mark is lost when it is told to stop.
-func TestMarksAreWrittenDownTogether(t *testing.T) {
+// No order waits until its start is marked, and no mark is lost when the starter is told to stop.
+func TestMarksAreWrittenInBatches(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
 	o.starter.Connect(dial(t), true)
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- o.starter.Mark(ctx) }()
+	stop := o.run()
 	for range 20 {
 		require.NoError(t, o.starter.Start(t.Context(), o.place()))
 	}
-	require.Eventually(t, func() bool { return o.waiting() == 0 }, 10*time.Second, 10*time.Millisecond)
-	require.NoError(t, o.starter.Start(t.Context(), o.place()))
+	o.allMarked()
+	for range 20 {
+		require.NoError(t, o.starter.Start(t.Context(), o.place()))
+	}
 	stop()
-	require.NoError(t, <-ended)
 	require.Zero(t, o.waiting())
-	require.NoError(t, o.starter.Start(t.Context(), o.place()))
-	require.Zero(t, o.waiting(), "nobody writes marks down any more, and the start did not either")
+	require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Start(t.Context(), o.place())))
+	require.Equal(t, 1, o.waiting(), "a start after the end was marked")
 }
 
 // describe returns the id of the run of the order's saga.
@@ -141,99 +172,7 @@ func (o *office) describe(c client.Client, orderID string) string {
 	return described.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 }
 
-// Whoever placed an order may have died before its saga was started, and Temporal may come late.
-func TestSweepStartsWhatIsLeft(t *testing.T) {
-	t.Parallel()
-	o, temporal := newOffice(t), dial(t)
-	left := []orders.Order{o.place(), o.place()}
-	ctx, stop := context.WithCancel(t.Context())
-	swept := make(chan error, 1)
-	go func() { swept <- o.starter.Sweep(ctx) }()
-
-	o.elapsed.Store(int64(time.Minute)) // old enough that nobody else is about to start them
-	o.starter.Connect(temporal, true)
-	require.Eventually(t, func() bool { return o.waiting() == 0 }, 30*time.Second, 10*time.Millisecond)
-	for _, order := range left {
-		require.NotEmpty(t, o.describe(temporal, order.ID))
-	}
-	stop()
-	require.NoError(t, <-swept)
-}
-
-// An order that is still open while its saga is gone would wait for ever, with its stock and its money held.
-func TestPatrol(t *testing.T) {
-	t.Parallel()
-
-	t.Run("parks an order whose saga was terminated", func(t *testing.T) {
-		t.Parallel()
-		o, temporal := newOffice(t), dial(t)
-		o.starter.Connect(temporal, true)
-		order := o.place()
-		require.NoError(t, o.starter.Start(t.Context(), order))
-		o.elapsed.Store(int64(2 * time.Minute))
-		require.NoError(t, o.starter.PatrolOnce(t.Context()))
-		require.Equal(t, orders.NoAttention, o.get(order.ID).Attention, "its saga runs")
-
-		require.NoError(t, temporal.TerminateWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), "", "test"))
-		require.NoError(t, o.starter.PatrolOnce(t.Context()))
-		require.Equal(t, orders.Parked, o.get(order.ID).Attention)
-		require.Equal(t, workers.ReasonSagaClosed, o.get(order.ID).AttentionReason)
-		counts, err := o.orders.Attentions(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, map[orders.Attention]int64{orders.Parked: 1}, counts)
-	})
-
-	t.Run("has the saga started anew that Temporal has lost", func(t *testing.T) {
-		t.Parallel()
-		o, temporal := newOffice(t), dial(t)
-		order := o.place()
-		require.NoError(t, o.orders.MarkStarted(t.Context(), order.ID))
-		o.elapsed.Store(int64(2 * time.Minute))
-		require.NoError(t, o.starter.PatrolOnce(t.Context()))
-		require.Zero(t, o.waiting(), "without Temporal there is nothing to say")
-
-		o.starter.Connect(temporal, true)
-		require.NoError(t, o.starter.PatrolOnce(t.Context()))
-		require.Equal(t, 1, o.waiting())
-	})
-}
-
-func (o *office) get(id string) orders.Order {
-	o.t.Helper()
-	order, err := o.orders.Get(o.t.Context(), id)
-	require.NoError(o.t, err)
-	return order
-}
-
-// The sweep leaves alone what somebody is just about to start.
-func TestSweepLeavesYoungOrdersAlone(t *testing.T) {
-	t.Parallel()
-	o, temporal := newOffice(t), dial(t)
-	o.starter.Connect(temporal, true)
-	old := o.place()
-	o.elapsed.Store(int64(time.Minute))
-	young := o.place()
-	require.NoError(t, o.starter.SweepOnce(t.Context()))
-	require.NotEmpty(t, o.describe(temporal, old.ID))
-	_, err := temporal.DescribeWorkflowExecution(t.Context(), workflows.OrderWorkflowID(young.ID), "")
-	require.Error(t, err)
-}
-
-func TestSweepLeavesAloneWhatIsOnItsWay(t *testing.T) {
-	t.Parallel()
-	o, temporal := newOffice(t), dialHeld(t)
-	o.starter.Connect(temporal.client, false)
-	o.marking()
-	require.NoError(t, o.starter.StartSoon(t.Context(), o.place()))
-	<-temporal.arrived
-	o.elapsed.Store(int64(time.Minute)) // it waits for its turn, in a rush
-	require.NoError(t, o.starter.SweepOnce(t.Context()))
-	require.Empty(t, temporal.arrived, "it was started a second time")
-	temporal.answer(t, nil)
-	require.Eventually(t, func() bool { return o.waiting() == 0 }, 10*time.Second, 10*time.Millisecond)
-}
-
-// After Temporal did not answer, nobody waits for it again for a moment: an outage must not slow down every order.
+// After Temporal did not answer, it is not asked again for a moment: an outage must not slow down every order.
 func TestStartRestsAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -246,19 +185,22 @@ func TestStartRestsAfterAnOutage(t *testing.T) {
 	t.Cleanup(away.Close)
 	o := newOffice(t)
 	o.starter.Connect(away, true)
+	o.run()
 	require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Start(t.Context(), o.place())))
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // whoever asks Temporal now fails with this context's end
+	cancel() // a start that waits for Temporal now fails with this context's end
 	err = o.starter.Start(ctx, o.place())
 	require.Equal(t, fault.Unavailable, fault.KindOf(err))
 	require.NotErrorIs(t, err, context.Canceled)
+	require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Enqueue(t.Context(), o.place())))
 }
 
-// One that answers others is there, and merely busy.
+// A Temporal that answers others is there, and merely busy.
 func TestStartDoesNotRestWhileTemporalAnswersOthers(t *testing.T) {
 	t.Parallel()
 	o, temporal := newOffice(t), dialHeld(t)
 	o.starter.Connect(temporal.client, false)
+	o.run()
 	asked := func() bool { // Temporal, which does not answer
 		order, started := o.place(), make(chan error, 1)
 		go func() { started <- o.starter.Start(t.Context(), order) }()
@@ -285,25 +227,4 @@ func TestStartDoesNotRestWhileTemporalAnswersOthers(t *testing.T) {
 	o.elapsed.Store(int64(time.Minute))
 	require.True(t, asked())
 	require.False(t, asked(), "it does not rest though nothing was answered for a minute")
-}
-
-func TestHousekeepingForgetsKeysAndSessions(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	var before time.Time
-	var sessions int
-	h := workers.Housekeeping{
-		Keys: func(_ context.Context, until time.Time, _ int) (int64, error) {
-			before = until
-			return 0, nil
-		},
-		Sessions: func(context.Context) (int64, error) {
-			sessions++
-			return 3, nil
-		},
-		Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
-	}
-	require.NoError(t, h.Tidy(t.Context()))
-	require.Equal(t, now.Add(-workers.OrderKeys), before)
-	require.Equal(t, 1, sessions)
 }

@@ -35,10 +35,10 @@ func (s *stack) run(ctx context.Context, more ...part) error {
 	when(true, "housekeeping", s.housekeeping().Run)
 	when(s.relay != nil, "relay", func(ctx context.Context) error { return s.relay.Run(ctx) })
 	when(true, "workers", s.work)
-	when(s.starter != nil, "marks", func(ctx context.Context) error { return s.starter.Mark(ctx) })
+	when(s.starter != nil, "starter", func(ctx context.Context) error { return s.starter.Run(ctx) })
 	if has(s.roles, "orders") {
-		when(true, "sweep", s.starter.Sweep)
-		when(true, "patrol", s.starter.Patrol)
+		when(true, "sweeper", (&workers.Sweeper{Starter: s.starter, Orders: s.orders, Log: s.log}).Run)
+		when(true, "reconciler", (&workers.Reconciler{Starter: s.starter, Orders: s.orders, Log: s.log, Now: s.now}).Run)
 	}
 	when(s.pprofListener != nil, "profiles", func(ctx context.Context) error { return begin(profiles(), s.pprofListener).untilDone(ctx, nil) })
 	when(true, "api", func(ctx context.Context) error { return s.front.untilDone(ctx, nil) })
@@ -72,7 +72,7 @@ func (s *stack) work(ctx context.Context) error {
 	for queue, register := range s.queues {
 		var more []interceptor.WorkerInterceptor
 		if queue == activities.InlineQueue && s.starter != nil {
-			more = append(more, s.starter.Ends())
+			more = append(more, s.starter.Interceptor())
 		}
 		w, err := workers.NewWorker(*s.temporal.client.Load(), queue, steps, s.log, func(err error) { failed <- err }, register, more...)
 		if err != nil {

@@ -78,7 +78,7 @@ func TestStop(t *testing.T) {
 				}
 			}
 			require.Equal(t, []string{
-				"greeting", "api", "patrol", "sweep", "marks", "workers", "relay", "housekeeping", "listeners", "listeners", "sandbox provider",
+				"greeting", "api", "reconciler", "sweeper", "starter", "workers", "relay", "housekeeping", "listeners", "listeners", "sandbox provider",
 				"temporal",
 			}, stopped)
 		})

@@ -144,7 +144,7 @@ func (s *stack) api() *api.API {
 	cfg.Orders, cfg.Stock, cfg.Users = s.orders, s.inventory, s.users
 	cfg.Timeline, cfg.Mails = s.journal.Events, s.notifications.Mails
 	cfg.CheckMethod = s.gateway.Method
-	cfg.StartSaga, cfg.AwaitEnd = s.starter.StartSoon, s.starter.Await
+	cfg.StartSaga, cfg.AwaitEnd = s.starter.Enqueue, s.starter.Await
 	return api.New(cfg)
 }
 

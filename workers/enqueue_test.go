@@ -3,7 +3,6 @@ package workers_test
 import (
 	"context"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/workers"
 	"example.com/orderly/workflows"
@@ -56,98 +56,84 @@ func (h *held) answer(t *testing.T, err error) {
 	}
 }
 
-// marking runs Mark, without which nobody starts ahead, until the returned function is called.
-func (o *office) marking() (stop func()) {
-	ctx, cancel := context.WithCancel(o.t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- o.starter.Mark(ctx) }()
-	require.Eventually(o.t, o.starter.Ahead, 10*time.Second, time.Millisecond)
-	stop = sync.OnceFunc(func() {
-		cancel()
-		require.NoError(o.t, <-ended)
-	})
-	o.t.Cleanup(stop)
-	return stop
-}
-
-func TestStartSoon(t *testing.T) {
+func TestEnqueue(t *testing.T) {
 	t.Parallel()
 
-	t.Run("does not wait for Temporal, and whoever awaits the end waits for the start first", func(t *testing.T) {
+	t.Run("does not wait for Temporal, and awaiting the end waits for the start first", func(t *testing.T) {
 		t.Parallel()
 		o, temporal := newOffice(t), dialHeld(t)
 		o.starter.Connect(temporal.client, true)
-		o.marking()
+		o.run()
 		order := o.place()
-		require.NoError(t, o.starter.StartSoon(t.Context(), order))
+		require.NoError(t, o.starter.Enqueue(t.Context(), order))
 		<-temporal.arrived
 
 		patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		require.ErrorContains(t, o.starter.Await(patience, order.ID), "deadline exceeded", "Temporal was asked for a saga that it has yet to be told of")
 		temporal.answer(t, nil)
-		require.Eventually(t, func() bool { return o.waiting() == 0 }, 10*time.Second, 10*time.Millisecond)
+		o.allMarked()
 		require.NotEmpty(t, o.describe(temporal.client, order.ID))
 		require.NoError(t, temporal.client.TerminateWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), "", "test"))
 		require.ErrorContains(t, o.starter.Await(t.Context(), order.ID), "terminated")
 	})
 
-	t.Run("starts the saga though whoever placed the order has left", func(t *testing.T) {
+	t.Run("starts the saga though the client has left", func(t *testing.T) {
 		t.Parallel()
 		o, temporal := newOffice(t), dialHeld(t)
 		o.starter.Connect(temporal.client, true)
-		o.marking()
+		o.run()
 		ctx, leave := context.WithCancel(t.Context())
-		require.NoError(t, o.starter.StartSoon(ctx, o.place()))
+		require.NoError(t, o.starter.Enqueue(ctx, o.place()))
 		<-temporal.arrived
 		leave()
 		temporal.answer(t, nil)
-		require.Eventually(t, func() bool { return o.waiting() == 0 }, 10*time.Second, 10*time.Millisecond)
+		o.allMarked()
 	})
 
 	t.Run("leaves one that does not start to the sweep", func(t *testing.T) {
 		t.Parallel()
 		o, temporal := newOffice(t), dialHeld(t)
 		o.starter.Connect(temporal.client, true)
-		stop := o.marking()
-		require.NoError(t, o.starter.StartSoon(t.Context(), o.place()))
+		stop := o.run()
+		require.NoError(t, o.starter.Enqueue(t.Context(), o.place()))
 		<-temporal.arrived
 		temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
 		stop()
 		require.Equal(t, 1, o.waiting())
 	})
 
-	t.Run("waits for room when too many are on their way, and itself when nobody would wait for them at the end", func(t *testing.T) {
+	t.Run("waits for room when too many are queued, and leaves to the sweep what comes after the end", func(t *testing.T) {
 		t.Parallel()
 		o, temporal := newOffice(t), dialHeld(t)
 		o.starter.Connect(temporal.client, true)
-		stop := o.marking()
+		stop := o.run()
 		var placed []orders.Order // first, since a start that is held is given up after seconds
-		for range workers.MostAhead + 2 {
+		for range workers.MaxAhead + 2 {
 			placed = append(placed, o.place())
 		}
 		for _, order := range placed[2:] {
-			require.NoError(t, o.starter.StartSoon(t.Context(), order))
+			require.NoError(t, o.starter.Enqueue(t.Context(), order))
 		}
-		for range workers.TurnsAtOnce {
+		for range workers.StartsAtOnce {
 			<-temporal.arrived
 		}
 		patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		require.ErrorIs(t, o.starter.StartSoon(patience, placed[0]), context.DeadlineExceeded, "it did not wait")
-		require.Empty(t, temporal.arrived, "more are on their way than can be")
+		require.ErrorIs(t, o.starter.Enqueue(patience, placed[0]), context.DeadlineExceeded, "it did not wait")
+		require.Empty(t, temporal.arrived, "more are being started than may be at once")
 
 		refused, accepted := status.Error(codes.InvalidArgument, "refused"), make(chan error, 1)
 		soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		go func() { accepted <- o.starter.StartSoon(soon, placed[1]) }()
+		go func() { accepted <- o.starter.Enqueue(soon, placed[1]) }()
 		temporal.answer(t, refused)
 		require.NoError(t, <-accepted) // while all others are on their way still
 
 		stopped := make(chan struct{})
 		go func() { stop(); close(stopped) }()
 		const pass = 8
-		for n := range workers.MostAhead {
+		for n := range workers.MaxAhead {
 			answer := refused
 			if n < pass {
 				answer = nil
@@ -160,8 +146,20 @@ func TestStartSoon(t *testing.T) {
 		}
 		<-stopped
 		require.Equal(t, len(placed)-pass, o.waiting())
+		require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Enqueue(t.Context(), o.place())))
+	})
 
-		go func() { temporal.letGo <- refused }()
-		require.ErrorContains(t, o.starter.StartSoon(t.Context(), o.place()), "refused")
+	t.Run("gives up what can't be started in time when it stops", func(t *testing.T) {
+		t.Parallel()
+		o, temporal := newOffice(t), dialHeld(t)
+		o.starter.Connect(temporal.client, true)
+		stop := o.run()
+		for range workers.MaxAhead {
+			require.NoError(t, o.starter.Enqueue(t.Context(), o.place()))
+		}
+		began := time.Now()
+		stop() // while nothing is answered
+		require.Less(t, time.Since(began), workers.StartTimeout+3*time.Second)
+		require.Equal(t, workers.MaxAhead, o.waiting())
 	})
 }

@@ -3,7 +3,6 @@ package workers_test
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,20 +20,21 @@ import (
 	"example.com/orderly/workflows"
 )
 
-func inlineOffice(t *testing.T, temporal client.Client, longestTurn time.Duration) *office {
+func inlineOffice(t *testing.T, temporal client.Client, slotHold time.Duration) *office {
 	t.Helper()
 	o := newOffice(t)
 	o.starter.Connect(temporal, false)
 	o.starter.Inline(true)
-	o.starter.SetLongestTurn(longestTurn)
+	o.starter.SetSlotHold(slotHold)
+	o.run()
 	return o
 }
 
-func TestAnInlineSagaThatIsNotStartedGivesItsTurnBack(t *testing.T) {
+func TestAnInlineSagaThatIsNotStartedFreesItsWorker(t *testing.T) {
 	t.Parallel()
 	temporal := dialHeld(t)
 	o := inlineOffice(t, temporal.client, time.Hour)
-	for range workers.TurnsAtOnce + 1 {
+	for range workers.StartsAtOnce + 1 {
 		order, refused := o.place(), make(chan error, 1)
 		go func() { refused <- o.starter.Start(t.Context(), order) }()
 		temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
@@ -42,43 +42,43 @@ func TestAnInlineSagaThatIsNotStartedGivesItsTurnBack(t *testing.T) {
 	}
 }
 
-// A turn is not over because Temporal takes its time: otherwise more would be started just when it is slow.
-func TestAnInlineSagaHasItsTurnWhileItIsStarted(t *testing.T) {
+// Time spent inside StartWorkflow does not count: otherwise more would be started just when Temporal is slow.
+func TestAnInlineSagaKeepsItsWorkerWhileItIsStarted(t *testing.T) {
 	t.Parallel()
 	temporal := dialHeld(t)
 	o := inlineOffice(t, temporal.client, time.Millisecond)
 	var placed []orders.Order // first, since a start that is held is given up after seconds
-	for range workers.TurnsAtOnce + 1 {
+	for range workers.StartsAtOnce + 1 {
 		placed = append(placed, o.place())
 	}
-	refused := make(chan error, workers.TurnsAtOnce)
+	refused := make(chan error, workers.StartsAtOnce)
 	for _, order := range placed[1:] {
 		go func() { refused <- o.starter.Start(t.Context(), order) }()
 	}
-	for range workers.TurnsAtOnce {
+	for range workers.StartsAtOnce {
 		<-temporal.arrived
 	}
 	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, o.starter.Start(patience, placed[0]), context.DeadlineExceeded)
-	require.Empty(t, temporal.arrived, "more are being started than can be")
-	for range workers.TurnsAtOnce {
+	require.Empty(t, temporal.arrived, "more are being started than may be at once")
+	for range workers.StartsAtOnce {
 		temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
 		require.ErrorContains(t, <-refused, "not today")
 	}
 }
 
 // An inline saga runs in the process that starts it. In a rush they must not all run at once.
-func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
+func TestAnInlineSagaKeepsItsWorkerUntilItsEnd(t *testing.T) {
 	t.Parallel()
 	temporal := dial(t)
 	o := inlineOffice(t, temporal, time.Hour)
-	for range workers.TurnsAtOnce {
+	for range workers.StartsAtOnce {
 		require.NoError(t, o.starter.Start(t.Context(), o.place()))
 	}
 	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	require.ErrorIs(t, o.starter.Start(patience, o.place()), context.DeadlineExceeded, "more run than can at once")
+	require.ErrorIs(t, o.starter.Start(patience, o.place()), context.DeadlineExceeded, "more run than may at once")
 
 	w, err := workers.NewWorker(temporal, activities.InlineQueue, workers.NewSteps(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), nil,
 		func(r worker.Registry) {
@@ -87,44 +87,54 @@ func TestAnInlineSagaHasItsTurnUntilItsEnd(t *testing.T) {
 			for _, queue := range activities.Queues() {
 				activities.RegisterElsewhere(r, queue)
 			}
-		}, o.starter.Ends())
+		}, o.starter.Interceptor())
 	require.NoError(t, err)
 	require.NoError(t, w.Start())
-	stop := sync.OnceFunc(w.Stop)
-	t.Cleanup(stop)
+	t.Cleanup(w.Stop)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for range 2 * workers.TurnsAtOnce {
-		require.NoError(t, o.starter.Start(ctx, o.place()), "the turns of sagas that have ended were not given back")
+	for range 2 * workers.StartsAtOnce {
+		require.NoError(t, o.starter.Start(ctx, o.place()), "sagas that have ended keep their workers")
 	}
-
-	o.starter.SetLongestTurn(time.Millisecond) // as of one that waits for somebody
-	stop()
-	for range workers.TurnsAtOnce {
-		require.NoError(t, o.starter.Start(ctx, o.place()))
-	}
-	before, cancel := context.WithTimeout(t.Context(), workers.StartTimeout-time.Second)
-	defer cancel()
-	require.NoError(t, o.starter.Start(before, o.place()), "a turn lasts as if the saga were still being started")
 }
 
-func TestStartsOfOneSagaShareATurn(t *testing.T) {
+// One that is blocked, or has fallen back to activities, must not keep others from being started.
+func TestAnInlineSagaThatDoesNotEndFreesItsWorker(t *testing.T) {
+	t.Parallel()
+	o := inlineOffice(t, dial(t), time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for range 2*workers.StartsAtOnce + 1 {
+		require.NoError(t, o.starter.Start(ctx, o.place()))
+	}
+}
+
+// A start that finds the saga started does not wait for its end: after lost marks, a sweep finds many of them.
+func TestAnInlineSagaThatIsFoundStartedFreesItsWorker(t *testing.T) {
+	t.Parallel()
+	temporal := dial(t)
+	first, second := inlineOffice(t, temporal, time.Millisecond), inlineOffice(t, temporal, time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for range workers.StartsAtOnce + 1 {
+		order := first.place()
+		require.NoError(t, first.starter.Start(ctx, order))
+		require.NoError(t, second.starter.Start(ctx, order))
+	}
+}
+
+func TestStartsOfOneSagaAtOnceAreOneStart(t *testing.T) {
 	t.Parallel()
 	temporal := dialHeld(t)
 	o := inlineOffice(t, temporal.client, time.Hour)
-	for range workers.TurnsAtOnce {
-		order, refused := o.place(), make(chan error, 2)
-		for range cap(refused) {
-			go func() { refused <- o.starter.Start(t.Context(), order) }()
-			select {
-			case <-temporal.arrived:
-			case <-time.After(10 * time.Second):
-				t.Fatal("turns are lost")
-			}
-		}
-		for range cap(refused) {
-			temporal.answer(t, status.Error(codes.InvalidArgument, "not today"))
-			require.ErrorContains(t, <-refused, "not today")
-		}
-	}
+	order := o.place()
+	require.NoError(t, o.starter.Enqueue(t.Context(), order))
+	<-temporal.arrived
+	patience, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, o.starter.Start(patience, order), context.DeadlineExceeded)
+	require.Empty(t, temporal.arrived, "Temporal was asked twice at once")
+	temporal.answer(t, nil)
+	require.NoError(t, o.starter.Start(t.Context(), order))
+	o.allMarked()
 }

@@ -1,0 +1,90 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/workflows"
+)
+
+const (
+	reconcileEvery = time.Minute
+	// reconcileAge keeps the reconciler's hands off sagas that are just being started.
+	reconcileAge   = time.Minute
+	reconcileBatch = 100
+)
+
+// ReasonSagaClosed is why an order is parked whose saga was terminated or failed: nothing moves it any more.
+const ReasonSagaClosed = "saga_closed"
+
+// Reconciler compares open orders with their sagas. A saga that Temporal does not know (its database was lost, or it is another
+// server) is left to the Sweeper, which starts it anew, its steps answering from their records. An order whose saga was terminated or
+// failed is parked.
+type Reconciler struct {
+	Starter *Starter
+	Orders  *orders.Service
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Run reconciles once a minute until ctx ends. It returns nil: what fails is logged and tried again.
+func (r *Reconciler) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := r.Once(ctx); err != nil && ctx.Err() == nil {
+			r.Log.WarnContext(ctx, "open orders could not be compared with their sagas and will be", "error", err)
+		}
+		sleep(ctx, nil, reconcileEvery+rand.N(reconcileEvery/2))
+	}
+	return nil
+}
+
+// Once looks at every open order once.
+func (r *Reconciler) Once(ctx context.Context) error {
+	if r.Starter.client() == nil {
+		return nil
+	}
+	after := ""
+	for {
+		ids, err := r.Orders.Open(ctx, reconcileAge, after, reconcileBatch)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		for _, id := range ids {
+			if err := r.reconcile(ctx, id); err != nil {
+				return err
+			}
+			after = id
+		}
+	}
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, orderID string) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	described, err := r.Starter.client().DescribeWorkflowExecution(ctx, workflows.OrderWorkflowID(orderID), "")
+	var unknown *serviceerror.NotFound
+	switch {
+	case errors.As(err, &unknown):
+		r.Log.WarnContext(ctx, "Temporal does not know this order's saga; it is started anew", "order_id", orderID)
+		return r.Orders.MarkUnstarted(ctx, orderID)
+	case err != nil:
+		return fmt.Errorf("look for the saga of order %s: %w", orderID, err)
+	}
+	switch status := described.GetWorkflowExecutionInfo().GetStatus(); status {
+	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, enums.WORKFLOW_EXECUTION_STATUS_PAUSED:
+		return nil
+	default:
+		r.Log.WarnContext(ctx, "the saga of an open order has closed", "order_id", orderID, "status", status.String())
+		return r.Orders.Flag(ctx, orders.Flag{
+			OrderID: orderID, At: r.Now(), Attention: orders.Parked, Step: "Saga", Reason: ReasonSagaClosed,
+		})
+	}
+}

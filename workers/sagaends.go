@@ -1,0 +1,41 @@
+package workers
+
+import (
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/workflow"
+
+	"example.com/orderly/workflows"
+)
+
+// Interceptor is for the worker of the inline sagas: it tells the starter which sagas have ended.
+func (s *Starter) Interceptor() interceptor.WorkerInterceptor { return &sagaEnds{starter: s} }
+
+type sagaEnds struct {
+	interceptor.WorkerInterceptorBase
+	starter *Starter
+}
+
+// InterceptWorkflow implements interceptor.WorkerInterceptor.
+func (e *sagaEnds) InterceptWorkflow(
+	_ workflow.Context, next interceptor.WorkflowInboundInterceptor,
+) interceptor.WorkflowInboundInterceptor {
+	return &sagaEnd{interceptor.WorkflowInboundInterceptorBase{Next: next}, e.starter}
+}
+
+type sagaEnd struct {
+	interceptor.WorkflowInboundInterceptorBase
+	starter *Starter
+}
+
+// ExecuteWorkflow implements interceptor.WorkflowInboundInterceptor. What it does beside the workflow leaves no trace in the history,
+// and does nothing when the workflow is replayed: its start is no longer in flight.
+func (e *sagaEnd) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	result, err := e.Next.ExecuteWorkflow(ctx, in)
+	if st := e.starter.find(workflows.OrderIDOf(workflow.GetInfo(ctx).WorkflowExecution.ID)); st != nil {
+		select {
+		case st.ended <- struct{}{}:
+		default:
+		}
+	}
+	return result, err
+}

@@ -1,0 +1,170 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/temporal"
+
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/workflows"
+)
+
+const (
+	// startTimeout bounds one start. A start that is given up too early is a loss: Temporal may be about to answer with the first task
+	// of the saga, which no other worker is given for ten seconds. It also bounds how long a process that stops goes on starting sagas.
+	startTimeout = 5 * time.Second
+	// restFor is how long no start is tried after Temporal did not answer: an outage must not slow down every order.
+	restFor = time.Second
+
+	// markLinger is how long the first of a batch of marks waits for others. It is far below sweepAge, after which an unmarked order
+	// is started again for nothing.
+	markLinger  = 50 * time.Millisecond
+	markBatch   = 500
+	markTimeout = 5 * time.Second
+)
+
+// Run starts the sagas of the queued orders and marks those orders, until ctx ends. It then goes on for at most startTimeout with what is
+// queued, leaves the rest to the Sweeper, and returns nil. It may be called once.
+func (s *Starter) Run(ctx context.Context) error {
+	starting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(startTimeout, cancel) })()
+	started := make(chan string, markBatch)
+	var marking, workers sync.WaitGroup
+	marking.Go(func() { s.markInBatches(context.WithoutCancel(ctx), started) })
+	for range startsAtOnce() {
+		workers.Go(func() { s.work(starting, ctx.Done(), started) })
+	}
+	workers.Wait()
+	s.close()
+	close(started)
+	marking.Wait()
+	return nil
+}
+
+// work starts one saga after the other until ctx ends, or until the queue is empty once stopping is closed.
+func (s *Starter) work(ctx context.Context, stopping <-chan struct{}, started chan<- string) {
+	for ctx.Err() == nil {
+		select {
+		case st := <-s.queue:
+			s.serve(ctx, st, started)
+		case <-stopping:
+			select {
+			case st := <-s.queue:
+				s.serve(ctx, st, started)
+			default:
+				return
+			}
+		}
+	}
+}
+
+// serve starts one saga. If it runs inline, it keeps this worker until it ends, or for at most slotHold from when it was started: time
+// spent inside StartWorkflow does not count, since otherwise more would be started just when Temporal is slow.
+func (s *Starter) serve(ctx context.Context, st *start, started chan<- string) {
+	defer s.remove(st)
+	inline, err := s.startSaga(ctx, st)
+	st.settle(err)
+	if err != nil {
+		if st.first { // Enqueue has returned, so nothing else reports it
+			s.log.WarnContext(ctx, "the saga was not started and is left to the sweep", "order_id", st.order.ID, "error", err)
+		}
+		return
+	}
+	started <- st.order.ID
+	if !inline {
+		return
+	}
+	hold := time.NewTimer(s.slotHold)
+	defer hold.Stop()
+	select {
+	case <-st.ended:
+	case <-hold.C:
+	case <-ctx.Done():
+	}
+}
+
+// startSaga asks Temporal to start the saga. inline says that it was started just now and runs inline.
+func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err error) {
+	if s.resting() { // since it was queued
+		return false, errAway(st.order.ID)
+	}
+	c := s.temporal.Load()
+	in := inputFor(st.order, c.searchable, s.inline.Load(), st.first)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	_, err = c.client.ExecuteWorkflow(ctx, in.StartOptions(), workflows.OrderWorkflow, in)
+	switch {
+	case err == nil, temporal.IsWorkflowExecutionAlreadyStartedError(err):
+		s.answered.Store(s.now().UnixNano())
+		return err == nil && in.Inline, nil
+	case unreachable(err):
+		// A Temporal that answers others is there, and merely busy.
+		if now := s.now(); now.Sub(time.Unix(0, s.answered.Load())) >= startTimeout {
+			s.restUntil.Store(now.Add(restFor).UnixNano())
+		}
+		return false, fmt.Errorf("start the saga of order %s: %w: %w", st.order.ID,
+			fault.New(fault.Unavailable, codeUnavailable, "Temporal does not answer"), err)
+	default:
+		return false, fmt.Errorf("start the saga of order %s: %w", st.order.ID, err)
+	}
+}
+
+// inputFor is what a saga is started with; first says that no saga of this order can have run before.
+func inputFor(order orders.Order, searchable, inline, first bool) workflows.OrderInput {
+	_ = first // the input has no field for it yet
+	return workflows.InputFor(order, searchable, inline)
+}
+
+// resting reports whether Temporal did not answer a moment ago.
+func (s *Starter) resting() bool { return s.now().UnixNano() < s.restUntil.Load() }
+
+// unreachable tells an outage of Temporal from a start that it refuses for a reason of its own.
+func unreachable(err error) bool {
+	var unavailable *serviceerror.Unavailable
+	var exhausted *serviceerror.ResourceExhausted
+	var deadline *serviceerror.DeadlineExceeded
+	return errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
+// markInBatches writes down whose sagas were accepted, many at a time, until started is closed. A mark that is lost is no harm: the sweep
+// asks Temporal again and finds the saga.
+func (s *Starter) markInBatches(ctx context.Context, started <-chan string) {
+	for first := range started {
+		ids := append([]string{first}, collect(started, markBatch-1, markLinger)...)
+		s.mark(ctx, ids)
+	}
+}
+
+func (s *Starter) mark(ctx context.Context, ids []string) {
+	ctx, cancel := context.WithTimeout(ctx, markTimeout)
+	defer cancel()
+	if err := s.orders.MarkStarted(ctx, ids...); err != nil {
+		s.log.WarnContext(ctx, "started sagas were not marked and will be found by the sweep", "count", len(ids), "error", err)
+	}
+}
+
+// collect receives until it has most, linger has passed, or from is closed.
+func collect(from <-chan string, most int, linger time.Duration) (all []string) {
+	lingered := time.NewTimer(linger)
+	defer lingered.Stop()
+	for len(all) < most {
+		select {
+		case one, open := <-from:
+			if !open {
+				return all
+			}
+			all = append(all, one)
+		case <-lingered.C:
+			return all
+		}
+	}
+	return all
+}
