@@ -11,7 +11,6 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"example.com/orderly/internal/fault"
-	"example.com/orderly/internal/orders"
 	"example.com/orderly/workflows"
 )
 
@@ -72,7 +71,7 @@ func (s *Starter) serve(ctx context.Context, st *start, started chan<- string) {
 	inline, err := s.startSaga(ctx, st)
 	st.settle(err)
 	if err != nil {
-		if st.first { // Enqueue has returned, so nothing else reports it
+		if !st.awaited { // Enqueue has returned, so nothing else reports it
 			s.log.WarnContext(ctx, "the saga was not started and is left to the sweep", "order_id", st.order.ID, "error", err)
 		}
 		return
@@ -96,7 +95,7 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 		return false, errAway(st.order.ID)
 	}
 	c := s.temporal.Load()
-	in := inputFor(st.order, c.searchable, s.inline.Load(), st.first)
+	in := workflows.InputFor(st.order, c.searchable, s.inline.Load())
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	_, err = c.client.ExecuteWorkflow(ctx, in.StartOptions(), workflows.OrderWorkflow, in)
@@ -114,12 +113,6 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 	default:
 		return false, fmt.Errorf("start the saga of order %s: %w", st.order.ID, err)
 	}
-}
-
-// inputFor is what a saga is started with; first says that no saga of this order can have run before.
-func inputFor(order orders.Order, searchable, inline, first bool) workflows.OrderInput {
-	_ = first // the input has no field for it yet
-	return workflows.InputFor(order, searchable, inline)
 }
 
 // resting reports whether Temporal did not answer a moment ago.
