@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +19,6 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"example.com/orderly/activities"
-	"example.com/orderly/events/listen"
 	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/database"
 )
@@ -170,11 +171,8 @@ func (b *bench) remove(ctx context.Context, cfg config, namespace string) error 
 		}
 	}
 	if cfg.RabbitMQURL != "" {
-		var listeners []listen.Listener
-		for _, listener := range builtIn() {
-			listeners = append(listeners, listener)
-		}
-		errs = append(errs, rabbit.Remove(ctx, rabbit.Config{URL: cfg.RabbitMQURL, Prefix: b.name, Log: b.log}, listeners...))
+		subscriptions := slices.Collect(maps.Values(builtIn()))
+		errs = append(errs, rabbit.Remove(ctx, rabbit.Config{URL: cfg.RabbitMQURL, Prefix: b.name, Log: b.log}, subscriptions...))
 	}
 	if namespace != "" {
 		errs = append(errs, b.withTemporal(ctx, func(c client.Client, _ client.Options) error {

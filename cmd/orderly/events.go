@@ -89,17 +89,18 @@ func withInboxes(cmd *cobra.Command, do func(inboxes map[string]*listen.Inbox) e
 	log := slog.New(slog.DiscardHandler)
 	inboxes := map[string]*listen.Inbox{}
 	say := func(line string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), line) }
-	for service, listener := range builtIn() {
+	for service, subscription := range builtIn() {
 		db, err := openExisting(cmd.Context(), cfg, service, say)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = db.Close() }()
-		inbox, err := listen.Open(cmd.Context(), db.Pool(), string(db.Engine()), []listen.Listener{listener}, listen.Options{Log: log})
+		inbox, err := listen.OpenForAdmin(cmd.Context(), db.Pool(), string(db.Engine()), []listen.Subscription{subscription},
+			listen.Options{Log: log})
 		if err != nil {
 			return err
 		}
-		inboxes[listener.Name] = inbox
+		inboxes[subscription.Name] = inbox
 	}
 	return do(inboxes)
 }

@@ -3,14 +3,15 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/orderly/events/listen"
 	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/testenv"
@@ -41,7 +42,7 @@ func newRealParts(t *testing.T) realParts {
 			require.NoError(t, database.DropPostgres(context.Background(), server, name+"_"+service))
 		}
 		require.NoError(t, rabbit.Remove(context.Background(), rabbit.Config{URL: broker, Prefix: name},
-			listen.Listener{Name: "notifications"}, listen.Listener{Name: "journal"}))
+			slices.Collect(maps.Values(builtIn()))...))
 	})
 	return realParts{server, at.String(), broker, cache, name}
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,13 +20,9 @@ import (
 	"example.com/orderly/workers"
 )
 
-// builtIn are the listeners of ours, by the service that holds their inbox: name and types, enough to route events to them from a
-// process that does not run them.
-func builtIn() map[string]listen.Listener {
-	return map[string]listen.Listener{
-		"notifications": notifications.New(nil, nil, nil, nil, nil).Listener(),
-		"journal":       journal.New(nil).Listener(),
-	}
+// builtIn are the subscriptions of our own listeners, by the service that holds their inbox.
+func builtIn() map[string]listen.Subscription {
+	return map[string]listen.Subscription{"notifications": notifications.Subscription, "journal": journal.Subscription}
 }
 
 // openListenersRole opens the services that only listen, each with an inbox in its own database. A new listener of ours is wired
@@ -92,11 +90,8 @@ func (s *stack) openRelay(ctx context.Context) (err error) {
 	if s.cfg.RabbitMQURL == "" {
 		transport, err = local.New(s.inboxes...)
 	} else {
-		var listeners []listen.Listener
-		for _, listener := range builtIn() {
-			listeners = append(listeners, listener)
-		}
-		if s.publisher, err = rabbit.NewPublisher(s.rabbit(), listeners...); err != nil {
+		subscriptions := slices.Collect(maps.Values(builtIn()))
+		if s.publisher, err = rabbit.NewPublisher(s.rabbit(), subscriptions...); err != nil {
 			return err
 		}
 		s.open = append(s.open, s.publisher.Close)

@@ -19,7 +19,7 @@ func TestGiven(t *testing.T) {
 	pool := eventstest.SQLite(t)
 	_, err := pool.ExecContext(t.Context(), `CREATE TABLE resumed (order_id TEXT NOT NULL)`)
 	require.NoError(t, err)
-	listener := listen.Listener{Name: "resumed", Types: []string{events.OrderResumed{}.EventType()},
+	listener := listen.Listener{Subscription: listen.Subscription{Name: "resumed", Types: []string{events.OrderResumed{}.EventType()}},
 		Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 			_, err := tx.ExecContext(ctx, `INSERT INTO resumed (order_id) VALUES (?)`, e.Subject)
 			return err
@@ -32,7 +32,7 @@ func TestGiven(t *testing.T) {
 
 func TestGivenDead(t *testing.T) {
 	t.Parallel()
-	listener := listen.Listener{Name: "picky", Apply: func(context.Context, *sqlx.Tx, events.Event) error {
+	listener := listen.Listener{Subscription: listen.Subscription{Name: "picky"}, Apply: func(context.Context, *sqlx.Tx, events.Event) error {
 		return listen.Permanent(errors.New("not for me"))
 	}}
 	given := eventstest.Events("orders", "o1", time.Now(), events.OrderResumed{OrderID: "o1"})

@@ -102,7 +102,7 @@ type listener struct {
 
 func newListener(name string, types ...string) *listener {
 	l := &listener{applied: map[string][]int64{}}
-	l.Listener = listen.Listener{Name: name, Types: types, Apply: func(_ context.Context, _ *sqlx.Tx, e events.Event) error {
+	l.Listener = listen.Listener{Subscription: listen.Subscription{Name: name, Types: types}, Apply: func(_ context.Context, _ *sqlx.Tx, e events.Event) error {
 		if l.failing.Load() {
 			return errors.New("this listener always fails")
 		}
@@ -192,7 +192,7 @@ func (s *stage) dead(l *listener, want int) {
 	s.t.Helper()
 	s.eventually(fmt.Sprintf("listener %s to give up on %d", l.Name, want), func(ctx context.Context) error {
 		for _, inbox := range s.inboxes {
-			if inbox.Listeners()[0].Name != l.Name {
+			if inbox.Subscriptions()[0].Name != l.Name {
 				continue
 			}
 			dead, err := inbox.Dead(ctx, l.Name, 100)

@@ -35,7 +35,7 @@ func beDoomed(ctx context.Context, at string) error {
 		return err
 	}
 	inbox, err := listen.Open(ctx, db.Pool(), string(db.Engine()), []listen.Listener{{
-		Name: "audit", Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
+		Subscription: listen.Subscription{Name: "audit"}, Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 			if e.ID == "orders/c/3" {
 				os.Exit(7)
 			}
@@ -51,7 +51,7 @@ func beDoomed(ctx context.Context, at string) error {
 func TestAProcessThatEndsInABatchLeavesNothingOfIt(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
-		sound := listen.Listener{Name: "audit", Apply: apply("audit")}
+		sound := listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit")}
 		inbox := w.open(sound)
 		// The doomed process begins with events handled one by one; the many that come first leave the other three for a batch.
 		var first []listen.Message
@@ -76,7 +76,7 @@ func TestAProcessThatEndsInABatchLeavesNothingOfIt(t *testing.T) {
 func TestAProcessThatHasJustStartedHandlesOneByOne(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
-		inbox := w.open(listen.Listener{Name: "audit", Apply: apply("audit")})
+		inbox := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit")})
 		require.NoError(t, inbox.Store(t.Context(), "audit", three(t)))
 		w.endOfTheDoomed()
 		require.ElementsMatch(t, []string{"orders/a/1", "orders/b/2"}, w.applied("audit"))

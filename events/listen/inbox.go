@@ -58,6 +58,7 @@ type Inbox struct {
 	db        *database.DB
 	options   Options
 	listeners []*registered
+	admin     bool // opened without handlers
 }
 
 type registered struct {
@@ -72,14 +73,38 @@ type registered struct {
 // caller's to close. A SQLite pool must be opened as OpenSQLite does; a connection to PostgreSQL should be told Session first. An error
 // says which listener is wrong and why; two of the same name are one.
 func Open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener, options Options) (*Inbox, error) {
+	for _, listener := range listeners {
+		if err := listener.validate(); err != nil {
+			return nil, err
+		}
+	}
+	return open(ctx, pool, engine, listeners, options)
+}
+
+// OpenForAdmin is Open without the listeners' handlers, for Dead, Show, Replay, Drop, Stats and Prune beside the process that
+// handles the events. Run returns an error.
+func OpenForAdmin(ctx context.Context, pool *sql.DB, engine string, subscriptions []Subscription, options Options) (*Inbox, error) {
+	listeners := make([]Listener, len(subscriptions))
+	for i, subscription := range subscriptions {
+		if err := subscription.validate(); err != nil {
+			return nil, err
+		}
+		listeners[i] = Listener{Subscription: subscription}
+	}
+	in, err := open(ctx, pool, engine, listeners, options)
+	if err != nil {
+		return nil, err
+	}
+	in.admin = true
+	return in, nil
+}
+
+func open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener, options Options) (*Inbox, error) {
 	if engine != PostgreSQL && engine != SQLite {
 		return nil, fmt.Errorf("no inbox on engine %q: it is %q or %q", engine, PostgreSQL, SQLite)
 	}
 	in := &Inbox{db: database.Over("inbox", database.Engine(engine), pool), options: options.withDefaults()}
 	for _, listener := range listeners {
-		if err := listener.validate(); err != nil {
-			return nil, err
-		}
 		if in.listener(listener.Name) != nil {
 			return nil, duplicate(listener.Name)
 		}
@@ -119,11 +144,11 @@ func (in *Inbox) Migrate(ctx context.Context) error {
 	return in.db.Migrate(ctx, database.Migrations{Set: "inbox", Files: Migrations()})
 }
 
-// Listeners are the listeners of this inbox.
-func (in *Inbox) Listeners() []Listener {
-	list := make([]Listener, len(in.listeners))
+// Subscriptions are those of the inbox's listeners, in the order they were given to Open.
+func (in *Inbox) Subscriptions() []Subscription {
+	list := make([]Subscription, len(in.listeners))
 	for i, listener := range in.listeners {
-		list[i] = listener.Listener
+		list[i] = listener.Subscription
 	}
 	return list
 }

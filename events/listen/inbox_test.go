@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func TestAMessageNobodyCanReadIsDeadAtOnce(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
 		ctx := t.Context()
-		inbox := w.open(listen.Listener{Name: "audit", Apply: apply("audit")})
+		inbox := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit")})
 		sound := message(t, "a", 1)
 		envelope := func(more string) []byte {
 			return []byte(`{"specversion":"1.0","id":"orders/x/1","source":"orders","subject":"x","sequence":"1",` + more + `}`)
@@ -68,8 +69,8 @@ func TestADeadEventHoldsBackLaterOnesUnlessUnordered(t *testing.T) {
 			}
 		}
 		inbox := w.open(
-			listen.Listener{Name: "ordered", Apply: give("ordered")},
-			listen.Listener{Name: "unordered", Unordered: true, Apply: give("unordered")},
+			listen.Listener{Subscription: listen.Subscription{Name: "ordered"}, Apply: give("ordered")},
+			listen.Listener{Subscription: listen.Subscription{Name: "unordered"}, Unordered: true, Apply: give("unordered")},
 		)
 		stop := w.run(inbox)
 		for _, name := range []string{"ordered", "unordered"} {
@@ -103,7 +104,7 @@ func TestADeadEventHoldsBackLaterOnesUnlessUnordered(t *testing.T) {
 func TestAnEventOfATypeNotWantedIsNotKept(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
-		inbox := w.open(listen.Listener{Name: "audit", Types: []string{"order.parked.v1"}, Apply: apply("audit")})
+		inbox := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit", Types: []string{"order.parked.v1"}}, Apply: apply("audit")})
 		require.NoError(t, inbox.Store(t.Context(), "audit", messages(t, "a", 1)))
 		_, err := inbox.Show(t.Context(), "audit", "orders/a/1")
 		require.ErrorIs(t, err, listen.ErrNotFound)
@@ -114,7 +115,7 @@ func TestAnEventOfATypeNotWantedIsNotKept(t *testing.T) {
 func TestPruneRemovesWhatIsDoneAndOld(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
-		inbox := w.open(listen.Listener{Name: "audit", Apply: apply("audit")})
+		inbox := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit")})
 		require.NoError(t, inbox.Store(t.Context(), "audit", append(messages(t, "a", 3), listen.Message{Body: []byte("?")})))
 		stop := w.run(inbox)
 		w.becomes(inbox, "audit", "orders/a/3", "done")
@@ -137,11 +138,11 @@ func TestOpenRefusesAWrongListener(t *testing.T) {
 	pool, err := listen.OpenSQLite(filepath.Join(t.TempDir(), "inbox.db"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
-	sound := listen.Listener{Name: "audit", Apply: apply("audit")}
+	sound := listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit")}
 	for want, listeners := range map[string][]listen.Listener{
 		`two listeners are called "audit"`:  {sound, sound},
-		`listener "Audit Log": a name is`:   {{Name: "Audit Log", Apply: sound.Apply}},
-		`listener "idle" has nothing to do`: {{Name: "idle"}},
+		`listener "Audit Log": a name is`:   {{Subscription: listen.Subscription{Name: "Audit Log"}, Apply: sound.Apply}},
+		`listener "idle" has nothing to do`: {{Subscription: listen.Subscription{Name: "idle"}}},
 	} {
 		_, err := listen.Open(t.Context(), pool, listen.SQLite, listeners, listen.Options{})
 		require.ErrorContains(t, err, want)
@@ -162,4 +163,31 @@ func TestOpenRefusesASQLitePoolThatWritesTimesAsText(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, pool.Close()) })
 	_, err = listen.Open(t.Context(), pool, listen.SQLite, nil, listen.Options{})
 	require.ErrorContains(t, err, "_time_integer_format")
+}
+
+func TestAnInboxForAdminsReplaysAndDoesNotRun(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, w *world) {
+		var healed atomic.Bool
+		inbox := w.open(listen.Listener{
+			Subscription: listen.Subscription{Name: "audit", Types: []string{"order.resumed.v1"}},
+			Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
+				if !healed.Load() {
+					return listen.Permanent(errors.New("not yet"))
+				}
+				return apply("audit")(ctx, tx, e)
+			},
+		})
+		require.NoError(t, inbox.Store(t.Context(), "audit", messages(t, "a", 1)))
+		w.run(inbox)
+		w.becomes(inbox, "audit", "orders/a/1", "dead")
+		healed.Store(true)
+
+		admin, err := listen.OpenForAdmin(t.Context(), w.db.Pool(), string(w.db.Engine()), inbox.Subscriptions(),
+			listen.Options{Now: w.clock.now})
+		require.NoError(t, err)
+		require.ErrorContains(t, admin.Run(t.Context()), "without its listeners' handlers")
+		require.NoError(t, admin.Replay(t.Context(), "audit", "orders/a/1"))
+		w.becomes(inbox, "audit", "orders/a/1", "done")
+	})
 }

@@ -21,13 +21,36 @@ import (
 // defaultTimeout bounds one attempt at one event.
 const defaultTimeout = 10 * time.Second
 
-// Listener is one consumer of events.
-type Listener struct {
-	// Name is the listener's name and that of its queue: lower-case letters, digits, '.', '_' and '-'. A renamed listener is a
-	// new one: it gets a queue of its own, and what the old one still had to do is not done.
+// Subscription is who listens and to what: all that routing an event takes. It is a plain value, so that a process that only
+// publishes can hold the subscriptions of listeners that run elsewhere.
+type Subscription struct {
+	// Name is the listener's name and that of its queue: 1 to 100 lower-case letters, digits, '.', '_' and '-'. A renamed
+	// listener is a new one: it gets a queue of its own, and what the old one still had to do is not done.
 	Name string
 	// Types are the event types it wants; none means every type.
 	Types []string
+}
+
+// Wants reports whether the listener asked for events of this type.
+func (s Subscription) Wants(eventType string) bool {
+	return len(s.Types) == 0 || slices.Contains(s.Types, eventType)
+}
+
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
+
+func (s Subscription) validate() error {
+	switch {
+	case !validName.MatchString(s.Name):
+		return fmt.Errorf("listener %q: a name is 1-100 of a-z, 0-9, '.', '_', '-'", s.Name)
+	case slices.Contains(s.Types, ""):
+		return fmt.Errorf("listener %q: an event type is empty", s.Name)
+	}
+	return nil
+}
+
+// Listener is one consumer of events.
+type Listener struct {
+	Subscription
 	// Unordered lets later events of a subject pass one that is dead. One that waits for its next attempt is never passed.
 	Unordered bool
 	// Timeout bounds one attempt, Effect and Apply together; 0 means 10 s. Both must stop when their context ends.
@@ -41,23 +64,15 @@ type Listener struct {
 	Apply func(ctx context.Context, tx *sqlx.Tx, e events.Event) error
 }
 
-// Wants reports whether the listener asked for events of this type.
-func (l Listener) Wants(eventType string) bool {
-	return len(l.Types) == 0 || slices.Contains(l.Types, eventType)
-}
-
-var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
-
 func (l Listener) validate() error {
+	if err := l.Subscription.validate(); err != nil {
+		return err
+	}
 	switch {
-	case !validName.MatchString(l.Name):
-		return fmt.Errorf("listener %q: a name is 1-100 of a-z, 0-9, '.', '_', '-'", l.Name)
 	case l.Effect == nil && l.Apply == nil:
 		return fmt.Errorf("listener %q has nothing to do: set Effect, Apply or both", l.Name)
 	case l.Timeout < 0:
 		return fmt.Errorf("listener %q: the time-out %s is negative", l.Name, l.Timeout)
-	case slices.Contains(l.Types, ""):
-		return fmt.Errorf("listener %q: an event type is empty", l.Name)
 	}
 	return nil
 }
@@ -75,12 +90,14 @@ func Permanent(err error) error {
 	return permanent{err}
 }
 
-// Unique returns an error that names the first listener that two of the inboxes, or one inbox twice, would serve: a name is a
-// queue, and two listeners on one queue would each get half of the events.
+// Unique returns an error that names the first listener that two of the inboxes, or one inbox twice, would serve. A name is a
+// queue, and a queue delivers to one consumer at a time: the second listener would get nothing while the first one is there.
+// Only the inboxes of one process can be checked. Of two processes with the same listener the second one waits, connected and
+// silent, until the first one is gone; that is meant for two copies of one program, and a mistake for two programs.
 func Unique(inboxes ...*Inbox) error {
 	seen := map[string]bool{}
 	for _, inbox := range inboxes {
-		for _, listener := range inbox.Listeners() {
+		for _, listener := range inbox.listeners {
 			if seen[listener.Name] {
 				return duplicate(listener.Name)
 			}

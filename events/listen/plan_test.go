@@ -71,7 +71,7 @@ func TestTakingEventsReadsLittleWhateverTheStatisticsSay(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				handled := 0
 				inbox, err := listen.Open(ctx, db.Pool(), string(db.Engine()), []listen.Listener{{
-					Name: "audit", Apply: func(context.Context, *sqlx.Tx, events.Event) error {
+					Subscription: listen.Subscription{Name: "audit"}, Apply: func(context.Context, *sqlx.Tx, events.Event) error {
 						if handled++; handled == 2*most { // first one by one, then together
 							stop()
 						}
@@ -106,7 +106,7 @@ func TestTakingEventsDoesNotReadPastWhatIsDone(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		handled := 0
 		inbox, err := listen.Open(ctx, db.Pool(), string(db.Engine()), []listen.Listener{{
-			Name: "audit", Apply: func(context.Context, *sqlx.Tx, events.Event) error {
+			Subscription: listen.Subscription{Name: "audit"}, Apply: func(context.Context, *sqlx.Tx, events.Event) error {
 				if handled++; handled == 2 {
 					stop()
 				}

@@ -31,8 +31,12 @@ var errStopping = errors.New("the process is stopping")
 
 // Run handles what the inbox's listeners have received, each with its own workers, until ctx ends. Then no further event is
 // begun; handlers that still run have the grace to finish, and are cancelled after it without this counting as a failure.
-// While the database is down it waits and tries again. Several processes may run the same inbox.
+// While the database is down it waits and tries again. Several processes may run the same inbox. The only error is that the
+// inbox came from OpenForAdmin.
 func (in *Inbox) Run(ctx context.Context) error {
+	if in.admin {
+		return errors.New("this inbox was opened without its listeners' handlers: open it with Open to run it")
+	}
 	handling, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
 

@@ -28,7 +28,7 @@ func TestEveryEventIsAppliedOnceAndInOrder(t *testing.T) {
 		order := map[string][]int64{}
 		running := map[string]int{}
 		listener := listen.Listener{
-			Name: "audit",
+			Subscription: listen.Subscription{Name: "audit"},
 			Effect: func(_ context.Context, e events.Event) error {
 				lock.Lock()
 				defer lock.Unlock()
@@ -76,7 +76,7 @@ func TestAFailedApplyLeavesNothingAndIsRepeated(t *testing.T) {
 		} {
 			attempts := atomic.Int64{}
 			inbox := w.open(listen.Listener{
-				Name: name, Timeout: 200 * time.Millisecond,
+				Subscription: listen.Subscription{Name: name}, Timeout: 200 * time.Millisecond,
 				Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 					if err := apply(name)(ctx, tx, e); err != nil {
 						return err
@@ -109,7 +109,7 @@ func TestAnEventThatAnotherProcessFinishedIsNotAppliedAgain(t *testing.T) {
 		var froze atomic.Bool
 		frozen, thaw := make(chan struct{}), make(chan struct{})
 		first := w.open(listen.Listener{
-			Name: "audit", Timeout: time.Minute, Apply: apply("audit"),
+			Subscription: listen.Subscription{Name: "audit"}, Timeout: time.Minute, Apply: apply("audit"),
 			Effect: func(context.Context, events.Event) error {
 				if froze.CompareAndSwap(false, true) {
 					close(frozen)
@@ -124,7 +124,7 @@ func TestAnEventThatAnotherProcessFinishedIsNotAppliedAgain(t *testing.T) {
 		require.NoError(t, first.Store(t.Context(), "audit", messages(t, "a", 1)))
 		<-frozen
 		w.clock.advance(time.Hour)
-		second := w.open(listen.Listener{Name: "audit", Apply: apply("audit")})
+		second := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit")})
 		w.run(second)
 		w.becomes(second, "audit", "orders/a/1", "done")
 		release()
@@ -139,7 +139,7 @@ func TestAnEventThatWaitsForItsNextAttemptHoldsBackItsSubjectAlone(t *testing.T)
 	for _, unordered := range []bool{false, true} {
 		eachEngine(t, func(t *testing.T, w *world) {
 			var healed atomic.Bool
-			inbox := w.open(listen.Listener{Name: "audit", Unordered: unordered, Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
+			inbox := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Unordered: unordered, Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 				if e.ID == "orders/a/1" && !healed.Load() {
 					return errors.New("not yet")
 				}
@@ -163,15 +163,15 @@ func TestAListenerWhoseHandlerAlwaysFailsHarmsNothingElse(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
 		inbox := w.open(
-			listen.Listener{Name: "panics", Apply: func(context.Context, *sqlx.Tx, events.Event) error { panic("always") }},
-			listen.Listener{Name: "hangs", Timeout: time.Hour, Effect: func(ctx context.Context, _ events.Event) error {
+			listen.Listener{Subscription: listen.Subscription{Name: "panics"}, Apply: func(context.Context, *sqlx.Tx, events.Event) error { panic("always") }},
+			listen.Listener{Subscription: listen.Subscription{Name: "hangs"}, Timeout: time.Hour, Effect: func(ctx context.Context, _ events.Event) error {
 				<-ctx.Done()
 				return ctx.Err()
 			}},
-			listen.Listener{Name: "sound", Apply: apply("sound")},
+			listen.Listener{Subscription: listen.Subscription{Name: "sound"}, Apply: apply("sound")},
 		)
 		w.run(inbox)
-		for _, listener := range inbox.Listeners() {
+		for _, listener := range inbox.Subscriptions() {
 			for s := range 4 {
 				require.NoError(t, inbox.Store(t.Context(), listener.Name, messages(t, fmt.Sprint("s", s), 3)))
 			}
@@ -195,7 +195,7 @@ func TestTheListenersDatabaseFailingPausesItWithoutCostingAttempts(t *testing.T)
 	eachEngine(t, func(t *testing.T, w *world) {
 		var log lockedBuffer
 		w.log = slog.New(slog.NewTextHandler(&log, nil))
-		inbox := w.open(listen.Listener{Name: "audit", Apply: apply("audit")})
+		inbox := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit")})
 		require.NoError(t, inbox.Store(t.Context(), "audit", messages(t, "a", 1)))
 		_, err := w.db.Exec(t.Context(), `ALTER TABLE inbox RENAME TO out_of_reach`)
 		require.NoError(t, err)
@@ -213,7 +213,7 @@ func TestRunLetsHandlersFinishAndCancelsThemAfterTheGrace(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
 		begun, finish := make(chan string, 2), make(chan struct{})
-		inbox := w.open(listen.Listener{Name: "audit", Apply: apply("audit"), Effect: func(ctx context.Context, e events.Event) error {
+		inbox := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit"), Effect: func(ctx context.Context, e events.Event) error {
 			begun <- e.Subject
 			if e.Subject == "quick" {
 				<-finish

@@ -75,7 +75,7 @@ func TestAnEventThatFailsInABatchHoldsBackItsSubjectAlone(t *testing.T) {
 				var healed atomic.Bool
 				var called calls
 				inbox, _ := w.alone(listen.Listener{
-					Name: "audit", Timeout: 200 * time.Millisecond,
+					Subscription: listen.Subscription{Name: "audit"}, Timeout: 200 * time.Millisecond,
 					Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 						called.add(e.ID)
 						if err := apply("audit")(ctx, tx, e); err != nil {
@@ -117,7 +117,7 @@ func TestAnEventThatFailsInABatchHoldsBackItsSubjectAlone(t *testing.T) {
 func TestABatchThatCannotBeCommittedIsHandledOneByOne(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
-		inbox, _ := w.alone(listen.Listener{Name: "audit", Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
+		inbox, _ := w.alone(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 			if e.ID == "orders/c/3" {
 				_, _ = tx.ExecContext(ctx, `SELECT nonsense`)
 				return nil
@@ -138,7 +138,7 @@ func TestABatchThatTakesLongKeepsWhatIsDone(t *testing.T) {
 	eachEngine(t, func(t *testing.T, w *world) {
 		begun, goOn := make(chan struct{}, 1), make(chan struct{})
 		release := sync.OnceFunc(func() { close(goOn) })
-		inbox, _ := w.alone(listen.Listener{Name: "audit", Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
+		inbox, _ := w.alone(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 			switch e.ID {
 			case "orders/a/1":
 				w.clock.advance(time.Hour)
@@ -161,7 +161,7 @@ func TestABatchEndsWithTheEventThatRunsWhenTheProcessIsToStop(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
 		begun, stopping := make(chan struct{}), make(chan struct{})
-		inbox, stop := w.alone(listen.Listener{Name: "audit", Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
+		inbox, stop := w.alone(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 			if e.ID == "orders/a/1" {
 				close(begun)
 				<-stopping
@@ -185,7 +185,7 @@ func TestABatchIsCancelledAfterTheGraceWithoutAFailure(t *testing.T) {
 		eachEngine(t, func(t *testing.T, w *world) {
 			begun := make(chan struct{})
 			inbox, stop := w.alone(listen.Listener{
-				Name: "audit", Timeout: time.Hour,
+				Subscription: listen.Subscription{Name: "audit"}, Timeout: time.Hour,
 				Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 					if e.ID == "orders/a/1" {
 						close(begun)
@@ -210,7 +210,7 @@ func TestBatchesOfTwoProcessesApplyOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
 		const subjects, each = 20, 5
-		listener := listen.Listener{Name: "audit", Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
+		listener := listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 			var before int
 			if err := tx.GetContext(ctx, &before, tx.Rebind(`SELECT COUNT(*) FROM applied WHERE event_id LIKE ?`), "orders/"+e.Subject+"/%"); err != nil {
 				return err
@@ -247,7 +247,7 @@ func TestABatchIsNobodyElsesUntilItEnds(t *testing.T) {
 		}
 		var slow atomic.Bool
 		begun, goOn := make(chan struct{}), make(chan struct{})
-		first, _ := w.alone(listen.Listener{Name: "audit", Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
+		first, _ := w.alone(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 			if e.ID == "orders/a/1" && slow.CompareAndSwap(false, true) {
 				close(begun)
 				<-goOn
@@ -258,7 +258,7 @@ func TestABatchIsNobodyElsesUntilItEnds(t *testing.T) {
 		t.Cleanup(release)
 		require.NoError(t, first.Store(t.Context(), "audit", append(three(t), message(t, "a", 2))))
 		<-begun
-		second := w.open(listen.Listener{Name: "audit", Apply: apply("audit")})
+		second := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit")})
 		w.run(second)
 		require.NoError(t, second.Store(t.Context(), "audit", messages(t, "d", 3)))
 		w.becomes(second, "audit", "orders/d/3", "done")

@@ -28,7 +28,7 @@ func (t *Transport) Publish(ctx context.Context, messages []listen.Message) []er
 	var lock sync.Mutex
 	var all sync.WaitGroup
 	for _, inbox := range t.inboxes {
-		for _, listener := range inbox.Listeners() {
+		for _, listener := range inbox.Subscriptions() {
 			var wanted []listen.Message
 			var places []int
 			for i, message := range messages {

@@ -39,8 +39,8 @@ func TestNilMeansThatEveryListenerHasIt(t *testing.T) {
 		require.NoError(t, inbox.Migrate(ctx))
 		return inbox
 	}
-	journal := open(listen.Listener{Name: "journal", Apply: nothing})
-	mail := open(listen.Listener{Name: "mail", Types: []string{"order.parked.v1"}, Apply: nothing})
+	journal := open(listen.Listener{Subscription: listen.Subscription{Name: "journal"}, Apply: nothing})
+	mail := open(listen.Listener{Subscription: listen.Subscription{Name: "mail", Types: []string{"order.parked.v1"}}, Apply: nothing})
 	transport, err := local.New(journal, mail)
 	require.NoError(t, err)
 
@@ -74,7 +74,7 @@ func TestNewRefusesTwoListenersOfOneName(t *testing.T) {
 	t.Parallel()
 	open := func() *listen.Inbox {
 		inbox, err := listen.Open(t.Context(), eventstest.SQLite(t), listen.SQLite,
-			[]listen.Listener{{Name: "journal", Apply: nothing}}, listen.Options{})
+			[]listen.Listener{{Subscription: listen.Subscription{Name: "journal"}, Apply: nothing}}, listen.Options{})
 		require.NoError(t, err)
 		return inbox
 	}

@@ -44,7 +44,7 @@ func NewConsumer(cfg Config, inboxes ...*listen.Inbox) (*Consumer, error) {
 		}, []string{"listener"}),
 	}
 	for _, inbox := range inboxes {
-		for _, listener := range inbox.Listeners() {
+		for _, listener := range inbox.Subscriptions() {
 			c.feeds = append(c.feeds, &feed{
 				settings: s, link: c.link, inbox: inbox, listener: listener,
 				log:    s.Log.With("listener", listener.Name),

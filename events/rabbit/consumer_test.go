@@ -17,7 +17,7 @@ func TestWhileTheInboxIsAwayNothingIsAcknowledged(t *testing.T) {
 		_, err := pool.ExecContext(t.Context(), query)
 		require.NoError(t, err)
 	}
-	publisher := w.publisher(all.Listener)
+	publisher := w.publisher(all.Subscription)
 	stop, consumer := w.consume(inbox)
 	ch := w.channel()
 
@@ -60,7 +60,7 @@ func TestStopStoresWhatWasDelivered(t *testing.T) {
 	all := newRecorder("all")
 	inbox, pool := w.inbox("all.db", all.Listener)
 	stop, consumer := w.consume(inbox)
-	publisher, ch := w.publisher(all.Listener), w.channel()
+	publisher, ch := w.publisher(all.Subscription), w.channel()
 	w.send(publisher, about("a", 1, 1)...)
 	w.eventually(func() bool { return gathered(t, consumer)["orderly_rabbit_stored_total"] == 1 }, "the first to be stored")
 
@@ -84,7 +84,7 @@ func TestAConsumerThatStopsDoesNotLetTheNextOneOvertakeIt(t *testing.T) {
 	all := newRecorder("all")
 	first, held := w.inbox("all.db", all.Listener)
 	second, free := w.inbox("all.db", all.Listener)
-	publisher, ch := w.publisher(all.Listener), w.channel()
+	publisher, ch := w.publisher(all.Subscription), w.channel()
 	stop, consumer := w.consume(first)
 	w.send(publisher, about("a", 1, 1)...)
 	w.eventually(func() bool { return gathered(t, consumer)["orderly_rabbit_stored_total"] == 1 }, "the first consumer to be active")
@@ -121,7 +121,7 @@ func TestConsumersThatComeAndGoKeepTheOrder(t *testing.T) {
 	first, _ := w.inbox("all.db", all.Listener)
 	second, _ := w.inbox("all.db", all.Listener)
 	start(t, first.Run)
-	publisher := w.publisher(all.Listener)
+	publisher := w.publisher(all.Subscription)
 	stopFirst, _ := w.consume(first)
 	stopSecond, _ := w.consume(second)
 	var subjects []string
@@ -152,7 +152,7 @@ func TestConsumersThatComeAndGoKeepTheOrder(t *testing.T) {
 func TestALateAcknowledgementIsLostWithItsConnection(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
-	publisher := w.publisher(newRecorder("all").Listener)
+	publisher := w.publisher(newRecorder("all").Subscription)
 	p := w.proxied()
 	all := newRecorder("all")
 	inbox, pool := w.inbox("all.db", all.Listener)
@@ -182,7 +182,7 @@ func TestAMessageThatCannotBeStoredIsDeadLettered(t *testing.T) {
 	_, err := pool.ExecContext(t.Context(), `CREATE TRIGGER refuse BEFORE INSERT ON inbox WHEN NEW.event_id = 'orders/poison/1'
 		BEGIN SELECT RAISE(ABORT, 'not this one'); END`)
 	require.NoError(t, err)
-	publisher, ch := w.publisher(all.Listener), w.channel()
+	publisher, ch := w.publisher(all.Subscription), w.channel()
 	w.send(publisher, about("a", 1, 3)...)
 	w.send(publisher, about("poison", 1, 1)...)
 	w.send(publisher, about("a", 4, 9)...)
@@ -201,7 +201,7 @@ func TestADatabaseThatTakesNothingDeadLettersNothing(t *testing.T) {
 	inbox, pool := w.inbox("all.db", all.Listener)
 	_, err := pool.ExecContext(t.Context(), `CREATE TRIGGER full BEFORE INSERT ON inbox BEGIN SELECT RAISE(ABORT, 'disk full'); END`)
 	require.NoError(t, err)
-	publisher, ch := w.publisher(all.Listener), w.channel()
+	publisher, ch := w.publisher(all.Subscription), w.channel()
 	for i := range 3 {
 		w.send(publisher, about(fmt.Sprint("s", i), 1, 3)...)
 	}
@@ -224,7 +224,7 @@ func TestAQueueThatIsDeletedIsMadeAnew(t *testing.T) {
 	inbox, _ := w.inbox("all.db", all.Listener)
 	start(t, inbox.Run)
 	w.consume(inbox)
-	publisher := w.publisher(all.Listener)
+	publisher := w.publisher(all.Subscription)
 	w.send(publisher, about("a", 1, 3)...)
 	all.complete(w, []string{"a"}, 3)
 	_, err := w.channel().QueueDelete(w.cfg.Prefix+".all", false, false, false)
@@ -244,7 +244,7 @@ func TestOneListenersTroubleIsNotTheOthers(t *testing.T) {
 	_, err := pool.ExecContext(t.Context(), `ALTER TABLE inbox RENAME TO out_of_reach`)
 	require.NoError(t, err)
 	w.consume(up, down)
-	w.send(w.publisher(sound.Listener, away.Listener), about("a", 1, 20)...)
+	w.send(w.publisher(sound.Subscription, away.Subscription), about("a", 1, 20)...)
 	sound.complete(w, []string{"a"}, 20)
 	_, err = pool.ExecContext(t.Context(), `ALTER TABLE out_of_reach RENAME TO inbox`)
 	require.NoError(t, err)

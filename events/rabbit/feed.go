@@ -36,7 +36,7 @@ type feed struct {
 	settings
 	link     *link
 	inbox    *listen.Inbox
-	listener listen.Listener
+	listener listen.Subscription
 	log      *slog.Logger
 	stored   prometheus.Counter
 	dead     prometheus.Counter

@@ -24,25 +24,25 @@ const (
 
 // Publisher hands events to the broker. Safe for use by several goroutines.
 type Publisher struct {
-	at        settings
-	link      *link
-	listeners []listen.Listener
+	at            settings
+	link          *link
+	subscriptions []listen.Subscription
 	// mend is when (Unix nanoseconds) the topology, which was seen to be broken, is to be declared again; 0 when it is sound.
 	mend     atomic.Int64
 	returned prometheus.Counter
 	nacked   prometheus.Counter
 }
 
-// NewPublisher returns the publisher to a broker, whose queues for these listeners it declares before it publishes anything:
+// NewPublisher returns the publisher to a broker, whose queues for these subscriptions it declares before it publishes anything:
 // after that a returned event means that somebody has broken the topology. It connects when it is first used. The only error
 // is an ErrSetup about the URL.
-func NewPublisher(cfg Config, listeners ...listen.Listener) (*Publisher, error) {
+func NewPublisher(cfg Config, subscriptions ...listen.Subscription) (*Publisher, error) {
 	s, err := newSettings(cfg)
 	if err != nil {
 		return nil, err
 	}
 	p := &Publisher{
-		at: s, listeners: listeners,
+		at: s, subscriptions: subscriptions,
 		returned: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orderly_rabbit_returned_total", Help: "Events that no queue was bound for. Any means a broken topology.",
 		}),
@@ -110,8 +110,8 @@ func (p *Publisher) declareAll(s *session) error {
 	if err := p.at.declareExchanges(ch); err != nil {
 		return err
 	}
-	for _, listener := range p.listeners {
-		if err := p.at.declare(ch, listener); err != nil {
+	for _, subscription := range p.subscriptions {
+		if err := p.at.declare(ch, subscription); err != nil {
 			return err
 		}
 	}

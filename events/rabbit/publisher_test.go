@@ -33,8 +33,7 @@ func gathered(t testing.TB, collector prometheus.Collector) map[string]float64 {
 func TestAnEventNoQueueTakesIsReturnedAndTheTopologyMended(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "parked")
-	listener := newRecorder("parked", events.OrderParked{}.EventType()).Listener
-	publisher := w.publisher(listener)
+	publisher := w.publisher(newRecorder("parked", events.OrderParked{}.EventType()).Subscription)
 	results := publisher.Publish(t.Context(), about("a", 4, 6))
 	require.ErrorIs(t, results[0], rabbit.ErrReturned)
 	require.ErrorContains(t, results[0], "order.resumed.v1")
@@ -55,7 +54,7 @@ func TestAnEventNoQueueTakesIsReturnedAndTheTopologyMended(t *testing.T) {
 func TestAnEventOutlivesTheBroker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
-	require.NoError(t, w.publisher(newRecorder("all").Listener).Publish(t.Context(), about("a", 1, 1))[0])
+	require.NoError(t, w.publisher(newRecorder("all").Subscription).Publish(t.Context(), about("a", 1, 1))[0])
 	got := w.take(w.channel(), "all")
 	require.EqualValues(t, 2, got.DeliveryMode, "not persistent")
 	require.Equal(t, []string{"orders/a/1", "order.resumed.v1", "order.resumed.v1", events.ContentType},
@@ -69,7 +68,7 @@ func TestALostConfirmIsAnUnknownOutcomeAndANewConnection(t *testing.T) {
 	all := newRecorder("all")
 	inbox, _ := w.inbox("all.db", all.Listener)
 	start(t, inbox.Run)
-	publisher := w.publisher(all.Listener)
+	publisher := w.publisher(all.Subscription)
 	require.NoError(t, publisher.Ping(t.Context()))
 	p.dropAcks.Store(true)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -89,7 +88,7 @@ func TestPublishReturnsWhenItsTimeIsUp(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
 	p := w.proxied()
-	publisher := w.publisher(newRecorder("all").Listener)
+	publisher := w.publisher(newRecorder("all").Subscription)
 	require.NoError(t, publisher.Ping(t.Context()))
 	// More than every buffer on the way holds, so that it hangs in the middle of writing.
 	big := about("a", 1, 40)
@@ -118,7 +117,7 @@ func TestABlockedConnectionIsKeptAndWaitedFor(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
 	p := w.proxied()
-	publisher := w.publisher(newRecorder("all").Listener)
+	publisher := w.publisher(newRecorder("all").Subscription)
 	require.NoError(t, publisher.Publish(t.Context(), about("a", 1, 1))[0])
 	p.say(blocked)
 	w.eventually(func() bool {
@@ -139,7 +138,7 @@ func TestAConnectionThatIsBlockedWithABatchOnItsWayIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
 	p := w.proxied()
-	publisher, ch := w.publisher(newRecorder("all").Listener), w.channel()
+	publisher, ch := w.publisher(newRecorder("all").Subscription), w.channel()
 	require.NoError(t, publisher.Ping(t.Context()))
 	p.dropAcks.Store(true)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -159,7 +158,7 @@ func TestWhatWasOnItsWayWhenTheConnectionEndedIsUnknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
 	p := w.proxied()
-	publisher, ch := w.publisher(newRecorder("all").Listener), w.channel()
+	publisher, ch := w.publisher(newRecorder("all").Subscription), w.channel()
 	require.NoError(t, publisher.Ping(t.Context()))
 	p.gate.Lock()
 	before := p.sent.Load()
@@ -209,7 +208,7 @@ func TestEveryReturnOfALargeBatchIsSeen(t *testing.T) {
 func TestAnEventTheBrokerWouldNotTakeHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
-	publisher := w.publisher(newRecorder("all").Listener)
+	publisher := w.publisher(newRecorder("all").Subscription)
 	messages := about("a", 1, 4)
 	messages[0].Body = make([]byte, 16<<20+1)
 	messages[1].ID = string(make([]byte, 256))
@@ -225,7 +224,7 @@ func TestAnEventTheBrokerWouldNotTakeHarmsNoOther(t *testing.T) {
 func TestMoreThanOneBatchAndSeveralRelaysAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
-	publisher := w.publisher(newRecorder("all").Listener)
+	publisher := w.publisher(newRecorder("all").Subscription)
 	done := make(chan []error)
 	for _, subject := range []string{"a", "b", "c", "d", "e", "f"} {
 		go func() { done <- publisher.Publish(context.WithoutCancel(t.Context()), about(subject, 1, 700)) }()
@@ -243,7 +242,7 @@ func TestAskingForHealthDoesNotPutOffPublishing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
 	slow := w.proxied()
-	publisher := w.publisher(newRecorder("all").Listener)
+	publisher := w.publisher(newRecorder("all").Subscription)
 	slow.gate.Lock()
 	const asked = 10
 	for range asked {

@@ -24,7 +24,7 @@ func TestNothingIsLeftRunningAfterStop(t *testing.T) {
 	all := newRecorder("all")
 	inbox, _ := w.inbox("all.db", all.Listener)
 	stop, consumer := w.consume(inbox)
-	publisher := w.publisher(all.Listener)
+	publisher := w.publisher(all.Subscription)
 	for epoch := range int64(2) {
 		w.send(publisher, about("a", 10*epoch+1, 10*epoch+10)...)
 		w.eventually(func() bool { return gathered(t, consumer)["orderly_rabbit_stored_total"] >= float64(10*epoch+10) }, "all to be stored")
@@ -49,11 +49,11 @@ func TestTransport(t *testing.T) {
 	var lock sync.Mutex
 	worlds := map[*listen.Inbox]*world{}
 	eventstest.Transport(t, func(t *testing.T, inboxes ...*listen.Inbox) eventstest.Running {
-		var listeners []listen.Listener
+		var subscriptions []listen.Subscription
 		var names []string
 		for _, inbox := range inboxes {
-			for _, listener := range inbox.Listeners() {
-				listeners, names = append(listeners, listener), append(names, listener.Name)
+			for _, listener := range inbox.Subscriptions() {
+				subscriptions, names = append(subscriptions, listener), append(names, listener.Name)
 			}
 		}
 		lock.Lock()
@@ -62,7 +62,7 @@ func TestTransport(t *testing.T) {
 		}
 		w := worlds[inboxes[0]]
 		lock.Unlock()
-		publisher, err := rabbit.NewPublisher(w.cfg, listeners...)
+		publisher, err := rabbit.NewPublisher(w.cfg, subscriptions...)
 		require.NoError(t, err)
 		consumer, err := rabbit.NewConsumer(w.cfg, inboxes...)
 		require.NoError(t, err)
@@ -85,7 +85,7 @@ func TestConnectionsThatEndLoseNothingAndKeepTheOrder(t *testing.T) {
 	inbox, _ := w.inbox("all.db", all.Listener)
 	start(t, inbox.Run)
 	_, consumer := w.consume(inbox)
-	publisher := w.publisher(all.Listener)
+	publisher := w.publisher(all.Subscription)
 
 	var subjects []string
 	var relays sync.WaitGroup
@@ -126,7 +126,7 @@ func TestABrokerThatIsNotUpYetIsWaitedForAndMentionedOnce(t *testing.T) {
 	inbox, _ := w.inbox("all.db", all.Listener)
 	start(t, inbox.Run)
 	w.consume(inbox)
-	publisher := w.publisher(all.Listener)
+	publisher := w.publisher(all.Subscription)
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -183,7 +183,7 @@ func TestWhatWaitingCannotMendIsSaidInOneLine(t *testing.T) {
 			if c.url != "" {
 				found = append(found, rabbit.Check(t.Context(), cfg))
 			}
-			publisher, err := rabbit.NewPublisher(cfg, recorder.Listener)
+			publisher, err := rabbit.NewPublisher(cfg, recorder.Subscription)
 			if err == nil {
 				err = publisher.Publish(t.Context(), about("a", 1, 1))[0]
 				require.NoError(t, publisher.Close())
@@ -217,8 +217,8 @@ func TestBindingsNoLongerWantedAreRemovedByTheListenerOnly(t *testing.T) {
 	anything := newRecorder("all")
 	both := about("a", 4, 5) // resumed, parked
 
-	require.NoError(t, rabbit.Declare(t.Context(), w.cfg, wide.Listener))
-	older := w.publisher(narrow.Listener)
+	require.NoError(t, rabbit.Declare(t.Context(), w.cfg, wide.Subscription))
+	older := w.publisher(narrow.Subscription)
 	require.Equal(t, []error{nil, nil}, older.Publish(t.Context(), both), "a relay of an older version took a binding away")
 
 	inbox, _ := w.inbox("all.db", narrow.Listener)
@@ -231,9 +231,9 @@ func TestBindingsNoLongerWantedAreRemovedByTheListenerOnly(t *testing.T) {
 	require.NoError(t, results[1])
 	stop()
 
-	require.NoError(t, rabbit.Declare(t.Context(), w.cfg, anything.Listener))
+	require.NoError(t, rabbit.Declare(t.Context(), w.cfg, anything.Subscription))
 	require.Equal(t, []error{nil, nil}, plain.Publish(t.Context(), both))
-	require.NoError(t, rabbit.Declare(t.Context(), w.cfg, narrow.Listener))
+	require.NoError(t, rabbit.Declare(t.Context(), w.cfg, narrow.Subscription))
 	require.ErrorIs(t, plain.Publish(t.Context(), both)[0], rabbit.ErrReturned, "the binding to everything is still there")
 }
 
@@ -247,7 +247,7 @@ func TestFiveThousandEvents(t *testing.T) {
 	w := newWorld(t, "all")
 	all := newRecorder("all")
 	inbox, _ := w.inbox("all.db", all.Listener)
-	publisher := w.publisher(all.Listener)
+	publisher := w.publisher(all.Subscription)
 	require.NoError(t, publisher.Ping(t.Context()))
 	var batches [][]listen.Message
 	var subjects []string

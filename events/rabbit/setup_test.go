@@ -45,9 +45,9 @@ func newWorld(t testing.TB, listeners ...string) *world {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		var all []listen.Listener
+		var all []listen.Subscription
 		for _, name := range listeners {
-			all = append(all, listen.Listener{Name: name})
+			all = append(all, listen.Subscription{Name: name})
 		}
 		require.NoError(t, rabbit.Remove(ctx, plain, all...))
 	})
@@ -74,9 +74,9 @@ func (w *world) proxied() *proxy {
 	return p
 }
 
-func (w *world) publisher(listeners ...listen.Listener) *rabbit.Publisher {
+func (w *world) publisher(subscriptions ...listen.Subscription) *rabbit.Publisher {
 	w.t.Helper()
-	p, err := rabbit.NewPublisher(w.cfg, listeners...)
+	p, err := rabbit.NewPublisher(w.cfg, subscriptions...)
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { require.NoError(w.t, p.Close()) })
 	return p
@@ -189,7 +189,7 @@ type recorder struct {
 
 func newRecorder(name string, types ...string) *recorder {
 	r := &recorder{applied: map[string][]int64{}}
-	r.Listener = listen.Listener{Name: name, Types: types, Apply: func(_ context.Context, _ *sqlx.Tx, e events.Event) error {
+	r.Listener = listen.Listener{Subscription: listen.Subscription{Name: name, Types: types}, Apply: func(_ context.Context, _ *sqlx.Tx, e events.Event) error {
 		r.lock.Lock()
 		defer r.lock.Unlock()
 		r.applied[e.Subject] = append(r.applied[e.Subject], e.Sequence)

@@ -30,16 +30,16 @@ func (c settings) deadExchange() string       { return c.Prefix + ".dead" }
 func (c settings) queue(name string) string   { return c.Prefix + "." + name }
 func (c settings) deadQueue(of string) string { return c.Prefix + "." + of + ".dead" }
 
-// Declare makes the exchange, and for each listener its queue with its bindings and its dead-letter queue. Idempotent. ErrSetup
+// Declare makes the exchange, and for each subscription its queue with its bindings and its dead-letter queue. Idempotent. ErrSetup
 // when one exists with other arguments or the user lacks a right. Publisher and Consumer do this by themselves; called before
 // them, nothing that is published while no consumer has run yet is missed.
-func Declare(ctx context.Context, cfg Config, listeners ...listen.Listener) error {
+func Declare(ctx context.Context, cfg Config, subscriptions ...listen.Subscription) error {
 	return withChannel(ctx, cfg, "declare", func(c settings, ch *amqp.Channel) error {
-		for _, listener := range listeners {
-			if err := c.declare(ch, listener); err != nil {
+		for _, subscription := range subscriptions {
+			if err := c.declare(ch, subscription); err != nil {
 				return err
 			}
-			if err := c.unbind(ch, listener); err != nil {
+			if err := c.unbind(ch, subscription); err != nil {
 				return err
 			}
 		}
@@ -47,12 +47,12 @@ func Declare(ctx context.Context, cfg Config, listeners ...listen.Listener) erro
 	})
 }
 
-// Remove deletes what Declare makes, for these listeners and for all: whatever waits in the queues is lost. It is for tests and
+// Remove deletes what Declare makes, for these subscriptions and for all: whatever waits in the queues is lost. It is for tests and
 // for taking a system down.
-func Remove(ctx context.Context, cfg Config, listeners ...listen.Listener) error {
+func Remove(ctx context.Context, cfg Config, subscriptions ...listen.Subscription) error {
 	return withChannel(ctx, cfg, "remove", func(c settings, ch *amqp.Channel) error {
-		for _, listener := range listeners {
-			for _, queue := range []string{c.queue(listener.Name), c.deadQueue(listener.Name)} {
+		for _, subscription := range subscriptions {
+			for _, queue := range []string{c.queue(subscription.Name), c.deadQueue(subscription.Name)} {
 				if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
 					return c.refused(err, "delete", "queue", queue)
 				}
@@ -99,11 +99,11 @@ func (c settings) declareExchanges(ch *amqp.Channel) error {
 // declare makes everything one listener needs and takes nothing away. The arguments are part of a queue's identity and can
 // never be changed; whatever an operator may want to tune (length limits, consumer time-out, at-least-once dead-lettering)
 // belongs in a policy.
-func (c settings) declare(ch *amqp.Channel, listener listen.Listener) error {
+func (c settings) declare(ch *amqp.Channel, subscription listen.Subscription) error {
 	if err := c.declareExchanges(ch); err != nil {
 		return err
 	}
-	queue, dead := c.queue(listener.Name), c.deadQueue(listener.Name)
+	queue, dead := c.queue(subscription.Name), c.deadQueue(subscription.Name)
 	if _, err := ch.QueueDeclare(dead, true, false, false, false, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}); err != nil {
 		return c.refused(err, "declare", "queue", dead)
 	}
@@ -119,7 +119,7 @@ func (c settings) declare(ch *amqp.Channel, listener listen.Listener) error {
 	}); err != nil {
 		return c.refused(err, "declare", "queue", queue)
 	}
-	for _, key := range keys(listener) {
+	for _, key := range keys(subscription) {
 		if err := ch.QueueBind(queue, key, c.exchange(), false, nil); err != nil {
 			return c.refused(err, "bind", "queue", queue)
 		}
@@ -129,8 +129,8 @@ func (c settings) declare(ch *amqp.Channel, listener listen.Listener) error {
 
 // unbind removes the bindings an earlier version of the listener may have left: AMQP cannot list them, but removing one that is
 // not there is no error. Types that have left the catalogue are not found this way; nobody publishes them.
-func (c settings) unbind(ch *amqp.Channel, listener listen.Listener) error {
-	wanted := keys(listener)
+func (c settings) unbind(ch *amqp.Channel, subscription listen.Subscription) error {
+	wanted := keys(subscription)
 	stale := []string{anything}
 	for _, payload := range events.Catalogue() {
 		stale = append(stale, payload.EventType())
@@ -139,18 +139,18 @@ func (c settings) unbind(ch *amqp.Channel, listener listen.Listener) error {
 		if slices.Contains(wanted, key) {
 			continue
 		}
-		if err := ch.QueueUnbind(c.queue(listener.Name), key, c.exchange(), nil); err != nil {
-			return c.refused(err, "unbind", "queue", c.queue(listener.Name))
+		if err := ch.QueueUnbind(c.queue(subscription.Name), key, c.exchange(), nil); err != nil {
+			return c.refused(err, "unbind", "queue", c.queue(subscription.Name))
 		}
 	}
 	return nil
 }
 
-func keys(listener listen.Listener) []string {
-	if len(listener.Types) == 0 {
+func keys(subscription listen.Subscription) []string {
+	if len(subscription.Types) == 0 {
 		return []string{anything}
 	}
-	return listener.Types
+	return subscription.Types
 }
 
 // refused explains why the broker did not do something to an exchange or a queue.

@@ -33,9 +33,12 @@ type Journal struct{ db *database.DB }
 // New returns the journal in db.
 func New(db *database.DB) *Journal { return &Journal{db: db} }
 
+// Subscription is the journal's: every event.
+var Subscription = listen.Subscription{Name: "journal"}
+
 // Listener is the listener that writes the journal; it belongs in an inbox in the same database.
 func (j *Journal) Listener() listen.Listener {
-	return listen.Listener{Name: "journal", Apply: record}
+	return listen.Listener{Subscription: Subscription, Apply: record}
 }
 
 func record(ctx context.Context, tx *sqlx.Tx, e events.Event) error {

@@ -8,6 +8,7 @@ import (
 	"text/template"
 
 	"example.com/orderly/events"
+	"example.com/orderly/events/listen"
 	"example.com/orderly/internal/money"
 )
 
@@ -47,6 +48,15 @@ var kinds = []kind{
 		return facts{customerID: p.UserID}, nil
 	}),
 }
+
+// Subscription is that of the mails: the events of all kinds.
+var Subscription = func() listen.Subscription {
+	s := listen.Subscription{Name: "notifications"}
+	for _, k := range kinds {
+		s.Types = append(s.Types, k.eventType)
+	}
+	return s
+}()
 
 func mailFor[P events.Payload](template string, say func(P) (facts, error)) kind {
 	var payload P

@@ -65,13 +65,9 @@ func New(db *database.DB, addresses Addresses, sender Sender, now func() time.Ti
 // Listener sends the mails; it belongs into an inbox on the same database. Each mail goes out at least once, always under the
 // same Message-ID. One that cannot be sent does not hold back the next about the same order.
 func (s *Service) Listener() listen.Listener {
-	listener := listen.Listener{
-		Name: "notifications", Unordered: true, Timeout: attemptTimeout, Effect: s.send, Apply: s.record,
+	return listen.Listener{
+		Subscription: Subscription, Unordered: true, Timeout: attemptTimeout, Effect: s.send, Apply: s.record,
 	}
-	for _, k := range kinds {
-		listener.Types = append(listener.Types, k.eventType)
-	}
-	return listener
 }
 
 func (s *Service) send(ctx context.Context, e events.Event) error {
