@@ -64,7 +64,7 @@ func Given(t testing.TB, pool *sql.DB, listener listen.Listener, given ...events
 			t.Fatal(err)
 		case entry.State != "done":
 			t.Fatalf("event %s (%s) is %s: %s", event.ID, event.Type, entry.State, entry.Reason)
-		case listener.Apply != nil && applied[event.ID] != 1:
+		case applied[event.ID] != 1:
 			t.Fatalf("event %s (%s) was applied %d times", event.ID, event.Type, applied[event.ID])
 		}
 	}
@@ -84,22 +84,32 @@ func GivenDead(t testing.TB, pool *sql.DB, listener listen.Listener, given event
 	return entry.Reason
 }
 
-// handle runs the listener until each event is done or has failed, and counts how often Apply succeeded on each.
+// handle runs the listener until each event is done or has failed, and counts how often Apply or Effect succeeded on each.
 func handle(t testing.TB, pool *sql.DB, listener listen.Listener, given []events.Event) (*listen.Inbox, map[string]int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var lock sync.Mutex
 	applied := map[string]int{}
+	count := func(e events.Event, err error) {
+		lock.Lock()
+		defer lock.Unlock()
+		if err == nil {
+			applied[e.ID]++
+		}
+	}
 	if apply := listener.Apply; apply != nil {
 		listener.Apply = func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 			err := apply(ctx, tx, e)
-			if err == nil {
-				lock.Lock()
-				defer lock.Unlock()
-				applied[e.ID]++
-			}
+			count(e, err)
 			return err
+		}
+	}
+	if effect := listener.Effect; effect != nil {
+		listener.Effect = func(ctx context.Context, e events.Event) (listen.Record, error) {
+			record, err := effect(ctx, e)
+			count(e, err)
+			return record, err
 		}
 	}
 	inbox, err := listen.Open(ctx, pool, listen.SQLite, []listen.Listener{listener}, listen.Options{

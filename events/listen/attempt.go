@@ -8,6 +8,9 @@ import (
 	"log/slog"
 	"runtime/debug"
 
+	"github.com/jmoiron/sqlx"
+
+	"example.com/orderly/events"
 	"example.com/orderly/internal/database"
 )
 
@@ -42,13 +45,12 @@ func (in *Inbox) handle(ctx context.Context, l *registered, r row) error {
 	if err != nil {
 		return Permanent(err)
 	}
-	if l.Effect != nil {
-		if err := recovered(func() error { return l.Effect(ctx, event) }); err != nil {
-			return err
-		}
+	record, err := l.act(ctx, event)
+	if err != nil {
+		return err
 	}
-	// The mark and what Apply does are one commit, and the mark comes first: its row lock makes a second attempt that runs at
-	// the same moment wait, and then find the event done, before it has done anything.
+	// The mark and what record does are one commit, and the mark comes first: its row lock makes a second attempt that runs at
+	// the same moment wait, and then find the event done, before it has written anything.
 	return in.db.InTx(ctx, func(tx *database.Tx) error {
 		marked, err := tx.Exec(ctx, `
 			UPDATE inbox SET state = 'done', done_at = ?, reason = ''
@@ -60,11 +62,23 @@ func (in *Inbox) handle(ctx context.Context, l *registered, r row) error {
 		if marked != 1 {
 			return errTaken
 		}
-		if l.Apply == nil {
+		if record == nil {
 			return nil
 		}
-		return recovered(func() error { return l.Apply(ctx, tx.Tx, event) })
+		return recovered(func() error { return record(ctx, tx.Tx) })
 	})
+}
+
+// act does the part of handling an event that comes before the transaction, and returns the part that belongs into it.
+func (l *registered) act(ctx context.Context, event events.Event) (record Record, err error) {
+	if l.Effect == nil {
+		return func(ctx context.Context, tx *sqlx.Tx) error { return l.Apply(ctx, tx, event) }, nil
+	}
+	err = recovered(func() error {
+		record, err = l.Effect(ctx, event)
+		return err
+	})
+	return record, err
 }
 
 // fail sets the next attempt, or the end. An attempt that was overtaken (its lease ran out and another one failed, too) is not

@@ -143,6 +143,10 @@ func TestOpenRefusesAWrongListener(t *testing.T) {
 		`two listeners are called "audit"`:  {sound, sound},
 		`listener "Audit Log": a name is`:   {{Subscription: listen.Subscription{Name: "Audit Log"}, Apply: sound.Apply}},
 		`listener "idle" has nothing to do`: {{Subscription: listen.Subscription{Name: "idle"}}},
+		`listener "torn" sets both Apply and Effect`: {{
+			Subscription: listen.Subscription{Name: "torn"}, Apply: sound.Apply,
+			Effect: func(context.Context, events.Event) (listen.Record, error) { return nil, nil },
+		}},
 	} {
 		_, err := listen.Open(t.Context(), pool, listen.SQLite, listeners, listen.Options{})
 		require.ErrorContains(t, err, want)

@@ -53,16 +53,25 @@ type Listener struct {
 	Subscription
 	// Unordered lets later events of a subject pass one that is dead. One that waits for its next attempt is never passed.
 	Unordered bool
-	// Timeout bounds one attempt, Effect and Apply together; 0 means 10 s. Both must stop when their context ends.
+	// Timeout bounds one attempt, the transaction included; 0 means 10 s. The functions below must stop when their context ends.
 	Timeout time.Duration
-	// Effect does what cannot be rolled back, such as sending a mail, before the transaction. It runs at least once per event
-	// and must be idempotent by e.ID.
-	Effect func(ctx context.Context, e events.Event) error
-	// Apply changes the listener's own database, in one transaction with the mark that the event is done: its changes are
-	// kept exactly once. It must have no effect outside tx, and use no other connection of the same pool. Placeholders are
-	// those of the engine; tx.Rebind translates ?.
+
+	// Exactly one of Apply and Effect is set.
+
+	// Apply is for a listener that only writes to its own database. It runs in one transaction with the mark that the event is
+	// done, so its changes are kept exactly once. It may be called again for the same event after its transaction was rolled
+	// back. It must have no effect outside tx, and use no other connection of the same pool. Placeholders are those of the
+	// engine; tx.Rebind translates ?.
 	Apply func(ctx context.Context, tx *sqlx.Tx, e events.Event) error
+	// Effect is for a listener that does what cannot be rolled back, such as sending a mail. It runs before the transaction, at
+	// least once per event, and must be idempotent by e.ID. It returns what is to be written down about it; nil means nothing.
+	Effect func(ctx context.Context, e events.Event) (Record, error)
 }
+
+// Record writes what an Effect did into the listener's own database, in one transaction with the mark that the event is done, so
+// what it writes is kept exactly once for the attempt that finishes the event. What holds for Apply holds for it: it may be called
+// again after its transaction was rolled back, and it must have no effect outside tx.
+type Record func(ctx context.Context, tx *sqlx.Tx) error
 
 func (l Listener) validate() error {
 	if err := l.Subscription.validate(); err != nil {
@@ -70,7 +79,9 @@ func (l Listener) validate() error {
 	}
 	switch {
 	case l.Effect == nil && l.Apply == nil:
-		return fmt.Errorf("listener %q has nothing to do: set Effect, Apply or both", l.Name)
+		return fmt.Errorf("listener %q has nothing to do: set Apply or Effect", l.Name)
+	case l.Effect != nil && l.Apply != nil:
+		return fmt.Errorf("listener %q sets both Apply and Effect: what an Effect writes to the database is in the Record it returns", l.Name)
 	case l.Timeout < 0:
 		return fmt.Errorf("listener %q: the time-out %s is negative", l.Name, l.Timeout)
 	}
@@ -81,7 +92,7 @@ type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
 
-// Permanent marks err, returned by Effect or Apply, as one that no further attempt can mend: the event is dead at once. A nil
+// Permanent marks err, returned by Apply, Effect or Record, as one that no further attempt can mend: the event is dead at once. A nil
 // err stays nil.
 func Permanent(err error) error {
 	if err == nil {

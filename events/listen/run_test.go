@@ -29,21 +29,20 @@ func TestEveryEventIsAppliedOnceAndInOrder(t *testing.T) {
 		running := map[string]int{}
 		listener := listen.Listener{
 			Subscription: listen.Subscription{Name: "audit"},
-			Effect: func(_ context.Context, e events.Event) error {
+			Effect: func(_ context.Context, e events.Event) (listen.Record, error) {
 				lock.Lock()
 				defer lock.Unlock()
 				running[e.Subject]++
 				if running[e.Subject] > 1 {
 					t.Errorf("two events of %s are handled at once", e.Subject)
 				}
-				return nil
-			},
-			Apply: func(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
-				lock.Lock()
-				running[e.Subject]--
-				order[e.Subject] = append(order[e.Subject], e.Sequence)
-				lock.Unlock()
-				return apply("audit")(ctx, tx, e)
+				return func(ctx context.Context, tx *sqlx.Tx) error {
+					lock.Lock()
+					running[e.Subject]--
+					order[e.Subject] = append(order[e.Subject], e.Sequence)
+					lock.Unlock()
+					return apply("audit")(ctx, tx, e)
+				}, nil
 			},
 		}
 		one, two := w.open(listener), w.open(listener)
@@ -102,6 +101,61 @@ func TestAFailedApplyLeavesNothingAndIsRepeated(t *testing.T) {
 	})
 }
 
+func TestTheMarkAndWhatAnEffectRecordsAreOneCommit(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, w *world) {
+		for name, failing := range map[string]func(ctx context.Context) error{
+			"error":    func(context.Context) error { return errors.New("boom") },
+			"panic":    func(context.Context) error { panic("boom") },
+			"time-out": func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
+		} {
+			var effects, records calls
+			inbox := w.open(listen.Listener{
+				Subscription: listen.Subscription{Name: name}, Timeout: 200 * time.Millisecond,
+				Effect: func(ctx context.Context, e events.Event) (listen.Record, error) {
+					if effects.add(e.ID) == 1 {
+						return nil, failing(ctx)
+					}
+					return func(ctx context.Context, tx *sqlx.Tx) error {
+						if err := apply(name)(ctx, tx, e); err != nil {
+							return err
+						}
+						if records.add(e.ID) == 1 {
+							return failing(ctx)
+						}
+						return nil
+					}, nil
+				},
+			})
+			stop := w.run(inbox)
+			require.NoError(t, inbox.Store(t.Context(), name, messages(t, "a", 1)))
+			for attempt, wait := range []time.Duration{time.Second, time.Minute} {
+				w.eventually(func() bool { return w.state(inbox, name, "orders/a/1").Attempts == attempt+1 }, "attempt %d to fail", attempt+1)
+				require.Equal(t, "pending", w.state(inbox, name, "orders/a/1").State)
+				require.Empty(t, w.applied(name), "a record was kept without the mark")
+				w.clock.advance(wait)
+			}
+			w.becomes(inbox, name, "orders/a/1", "done")
+			require.Len(t, w.applied(name), 1)
+			require.Equal(t, 3, effects.of("orders/a/1"))
+			stop()
+		}
+	})
+}
+
+func TestAnEffectMayRecordNothing(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, w *world) {
+		inbox := w.open(listen.Listener{
+			Subscription: listen.Subscription{Name: "audit"},
+			Effect:       func(context.Context, events.Event) (listen.Record, error) { return nil, nil },
+		})
+		w.run(inbox)
+		require.NoError(t, inbox.Store(t.Context(), "audit", messages(t, "a", 1)))
+		w.becomes(inbox, "audit", "orders/a/1", "done")
+	})
+}
+
 // The first process is frozen in the middle of an attempt; a second one takes over when the lease ends; the first one thaws.
 func TestAnEventThatAnotherProcessFinishedIsNotAppliedAgain(t *testing.T) {
 	t.Parallel()
@@ -109,13 +163,13 @@ func TestAnEventThatAnotherProcessFinishedIsNotAppliedAgain(t *testing.T) {
 		var froze atomic.Bool
 		frozen, thaw := make(chan struct{}), make(chan struct{})
 		first := w.open(listen.Listener{
-			Subscription: listen.Subscription{Name: "audit"}, Timeout: time.Minute, Apply: apply("audit"),
-			Effect: func(context.Context, events.Event) error {
+			Subscription: listen.Subscription{Name: "audit"}, Timeout: time.Minute,
+			Effect: func(_ context.Context, e events.Event) (listen.Record, error) {
 				if froze.CompareAndSwap(false, true) {
 					close(frozen)
 					<-thaw
 				}
-				return nil
+				return recordOf("audit", e), nil
 			},
 		})
 		stop := w.run(first)
@@ -164,9 +218,9 @@ func TestAListenerWhoseHandlerAlwaysFailsHarmsNothingElse(t *testing.T) {
 	eachEngine(t, func(t *testing.T, w *world) {
 		inbox := w.open(
 			listen.Listener{Subscription: listen.Subscription{Name: "panics"}, Apply: func(context.Context, *sqlx.Tx, events.Event) error { panic("always") }},
-			listen.Listener{Subscription: listen.Subscription{Name: "hangs"}, Timeout: time.Hour, Effect: func(ctx context.Context, _ events.Event) error {
+			listen.Listener{Subscription: listen.Subscription{Name: "hangs"}, Timeout: time.Hour, Effect: func(ctx context.Context, _ events.Event) (listen.Record, error) {
 				<-ctx.Done()
-				return ctx.Err()
+				return nil, ctx.Err()
 			}},
 			listen.Listener{Subscription: listen.Subscription{Name: "sound"}, Apply: apply("sound")},
 		)
@@ -213,14 +267,14 @@ func TestRunLetsHandlersFinishAndCancelsThemAfterTheGrace(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
 		begun, finish := make(chan string, 2), make(chan struct{})
-		inbox := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit"), Effect: func(ctx context.Context, e events.Event) error {
+		inbox := w.open(listen.Listener{Subscription: listen.Subscription{Name: "audit"}, Effect: func(ctx context.Context, e events.Event) (listen.Record, error) {
 			begun <- e.Subject
 			if e.Subject == "quick" {
 				<-finish
-				return nil
+				return recordOf("audit", e), nil
 			}
 			<-ctx.Done()
-			return ctx.Err()
+			return nil, ctx.Err()
 		}})
 		require.NoError(t, inbox.Store(t.Context(), "audit", append(messages(t, "quick", 1), messages(t, "stuck", 1)...)))
 		stop := w.run(inbox)

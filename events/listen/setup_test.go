@@ -113,6 +113,11 @@ func apply(listener string) func(ctx context.Context, tx *sqlx.Tx, e events.Even
 	}
 }
 
+// recordOf is apply as an Effect returns it.
+func recordOf(listener string, e events.Event) listen.Record {
+	return func(ctx context.Context, tx *sqlx.Tx) error { return apply(listener)(ctx, tx, e) }
+}
+
 func message(t testing.TB, subject string, sequence int64) listen.Message {
 	t.Helper()
 	event, err := events.New("orders", subject, sequence, time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC),

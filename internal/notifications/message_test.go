@@ -26,7 +26,8 @@ func (k *kept) Send(_ context.Context, m notifications.Message) error {
 func (w *world) compose(e events.Event) notifications.Message {
 	w.t.Helper()
 	var got kept
-	require.NoError(w.t, w.service(&got).Listener().Effect(w.t.Context(), e))
+	_, err := w.service(&got).Listener().Effect(w.t.Context(), e)
+	require.NoError(w.t, err)
 	require.Len(w.t, got, 1)
 	return got[0]
 }
@@ -61,7 +62,8 @@ func TestANameNeverBecomesAHeaderOrAnotherAddress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w.customers["ada"] = notifications.Address{Email: "ada@example.com", Name: name}
 			sender, files := folder(t)
-			require.NoError(t, w.service(sender).Listener().Effect(t.Context(), completed("o-1", "ada")))
+			_, err := w.service(sender).Listener().Effect(t.Context(), completed("o-1", "ada"))
+			require.NoError(t, err)
 			content := files()["orders.o-1.1@orderly.eml"]
 			message, err := mail.ReadMessage(strings.NewReader(content))
 			require.NoError(t, err)

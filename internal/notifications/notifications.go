@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -53,8 +52,6 @@ type Service struct {
 	addresses Addresses
 	sender    Sender
 	now       func() time.Time
-	// sent carries what an attempt's Effect has done to its Apply: event id to *Sent.
-	sent sync.Map
 }
 
 // New returns the service in db. sender is what SMTP or Folder returned.
@@ -66,51 +63,40 @@ func New(db *database.DB, addresses Addresses, sender Sender, now func() time.Ti
 // same Message-ID. One that cannot be sent does not hold back the next about the same order.
 func (s *Service) Listener() listen.Listener {
 	return listen.Listener{
-		Subscription: Subscription, Unordered: true, Timeout: attemptTimeout, Effect: s.send, Apply: s.record,
+		Subscription: Subscription, Unordered: true, Timeout: attemptTimeout, Effect: s.send,
 	}
 }
 
-func (s *Service) send(ctx context.Context, e events.Event) error {
+func (s *Service) send(ctx context.Context, e events.Event) (listen.Record, error) {
 	kind, say, err := read(e)
 	if err != nil {
-		return listen.Permanent(fmt.Errorf("write a mail: %w", err))
+		return nil, listen.Permanent(fmt.Errorf("write a mail: %w", err))
 	}
 	to, err := s.addresses(ctx, say.customerID)
 	if fault.KindOf(err) == fault.NotFound {
 		s.log.InfoContext(ctx, "no mail: the customer is gone",
 			"template", kind.template, "event_id", e.ID, "order_id", say.OrderID, "customer_id", say.customerID)
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("look up customer %s for event %s: %w", say.customerID, e.ID, err)
+		return nil, fmt.Errorf("look up customer %s for event %s: %w", say.customerID, e.ID, err)
 	}
 	message, err := compose(kind, e, say, to)
 	if err != nil {
-		return listen.Permanent(fmt.Errorf("write the mail about event %s: %w", e.ID, err))
+		return nil, listen.Permanent(fmt.Errorf("write the mail about event %s: %w", e.ID, err))
 	}
 	if err := s.sender.Send(ctx, message); err != nil {
-		return fmt.Errorf("send the mail about event %s: %w", e.ID, err)
+		return nil, fmt.Errorf("send the mail about event %s: %w", e.ID, err)
 	}
-	sent := &Sent{EventID: e.ID, Template: kind.template, At: s.now()}
-	s.sent.Store(e.ID, sent)
-	// The context is the attempt's: it ends when Apply, too, is over.
-	context.AfterFunc(ctx, func() { s.sent.CompareAndDelete(e.ID, sent) })
-	return nil
-}
-
-// record writes down what send has done. Apply may run more than once, so what it reads stays.
-func (s *Service) record(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
-	done, ok := s.sent.Load(e.ID)
-	if !ok {
-		return nil // nobody was there to be written to
-	}
-	sent := done.(*Sent)
-	if _, err := tx.ExecContext(ctx, tx.Rebind(`
-		INSERT INTO mails (event_id, subject, template, sent_at) VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING`),
-		sent.EventID, e.Subject, sent.Template, database.At(sent.At)); err != nil {
-		return fmt.Errorf("record the mail about event %s: %w", e.ID, err)
-	}
-	return nil
+	sentAt := s.now()
+	return func(ctx context.Context, tx *sqlx.Tx) error {
+		if _, err := tx.ExecContext(ctx, tx.Rebind(`
+			INSERT INTO mails (event_id, subject, template, sent_at) VALUES (?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING`),
+			e.ID, e.Subject, kind.template, database.At(sentAt)); err != nil {
+			return fmt.Errorf("record the mail about event %s: %w", e.ID, err)
+		}
+		return nil
+	}, nil
 }
 
 // Sent is one mail that was handed over.

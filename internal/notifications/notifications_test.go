@@ -84,7 +84,8 @@ func TestAMailRepeatedAfterACrashIsTheSameMailAndOneRow(t *testing.T) {
 		server := newServer(t)
 		event := completed("o-1", "ada")
 		attempt, killed := context.WithCancel(t.Context())
-		require.NoError(t, w.service(server.sender(t)).Listener().Effect(attempt, event))
+		_, err := w.service(server.sender(t)).Listener().Effect(attempt, event)
+		require.NoError(t, err)
 		killed()
 		require.Empty(t, w.mails("o-1"))
 
@@ -100,7 +101,7 @@ func TestAMailRepeatedAfterACrashIsTheSameMailAndOneRow(t *testing.T) {
 		require.Equal(t, once, w.mails("o-1"))
 
 		// An inbox that has forgotten the event (it is pruned) takes it for a new one.
-		_, err := w.db.Exec(t.Context(), `DELETE FROM inbox`)
+		_, err = w.db.Exec(t.Context(), `DELETE FROM inbox`)
 		require.NoError(t, err)
 		inbox, _ = w.run(w.service(server.sender(t)), event)
 		w.reaches(inbox, event, "done", 0)
@@ -110,16 +111,16 @@ func TestAMailRepeatedAfterACrashIsTheSameMailAndOneRow(t *testing.T) {
 	})
 }
 
-func TestApplyRepeatedWithinAnAttemptRecordsTheMail(t *testing.T) {
+func TestARecordThatRunsAgainRecordsTheMail(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
 		sender, _ := folder(t)
-		listener, event := w.service(sender).Listener(), completed("o-1", "ada")
-		require.NoError(t, listener.Effect(t.Context(), event))
+		record, err := w.service(sender).Listener().Effect(t.Context(), completed("o-1", "ada"))
+		require.NoError(t, err)
 		lost := errors.New("the transaction lost to another one")
 		apply := func(outcome error) error {
 			return w.db.InTx(t.Context(), func(tx *database.Tx) error {
-				return errors.Join(listener.Apply(t.Context(), tx.Tx, event), outcome)
+				return errors.Join(record(t.Context(), tx.Tx), outcome)
 			})
 		}
 		require.ErrorIs(t, apply(lost), lost)
