@@ -4,7 +4,6 @@ package eventstest
 import (
 	"context"
 	"database/sql"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -112,9 +111,9 @@ func handle(t testing.TB, pool *sql.DB, listener listen.Listener, given []events
 			return record, err
 		}
 	}
+	listener.Schedule = []time.Duration{} // a failure is final: it is what the test is to see
 	inbox, err := listen.Open(ctx, pool, listen.SQLite, []listen.Listener{listener}, listen.Options{
-		Poll: time.Millisecond, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Schedule: []time.Duration{}, // a failure is final: it is what the test is to see
+		Poll: time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -88,8 +88,8 @@ func (in *Inbox) fail(ctx context.Context, l *registered, r row, reason error) e
 	defer cancel()
 	now := in.options.Now()
 	attempts, state, next := r.Attempts+1, "dead", now
-	if !isPermanent(reason) && attempts <= len(in.options.Schedule) {
-		state, next = "pending", now.Add(in.options.Schedule[attempts-1])
+	if !isPermanent(reason) && attempts <= len(l.Schedule) {
+		state, next = "pending", now.Add(l.Schedule[attempts-1])
 	}
 	text := clean(reason.Error())
 	if text == "" {

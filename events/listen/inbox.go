@@ -38,7 +38,7 @@ func Migrations() fs.FS {
 	return sub
 }
 
-// DefaultSchedule is how long an event waits after its first, second, ... failure. When it fails once more it is dead.
+// DefaultSchedule is the schedule of a listener that sets none: seven waits, from one second to an hour, about three hours in all.
 func DefaultSchedule() []time.Duration {
 	return []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, time.Hour, time.Hour}
 }
@@ -47,7 +47,7 @@ func DefaultSchedule() []time.Duration {
 type Options struct {
 	Now      func() time.Time // default time.Now
 	Log      *slog.Logger     // default slog.Default()
-	Schedule []time.Duration  // default DefaultSchedule()
+	Schedule []time.Duration  // of listeners that set none; default DefaultSchedule()
 	Workers  int              // events handled at once, per listener; default 2, and 8 for one that waits for the outside (Effect)
 	Poll     time.Duration    // how often an idle worker looks at the table; default 1 s
 	Grace    time.Duration    // how long handlers may go on once Run is told to stop; default 10 s
@@ -110,6 +110,9 @@ func open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener
 		}
 		if listener.Timeout == 0 {
 			listener.Timeout = defaultTimeout
+		}
+		if listener.Schedule == nil {
+			listener.Schedule = in.options.Schedule
 		}
 		in.listeners = append(in.listeners, &registered{Listener: listener, woken: make(chan struct{}, 1), oldest: in.oldest(listener.Name)})
 	}

@@ -143,6 +143,9 @@ func TestOpenRefusesAWrongListener(t *testing.T) {
 		`two listeners are called "audit"`:  {sound, sound},
 		`listener "Audit Log": a name is`:   {{Subscription: listen.Subscription{Name: "Audit Log"}, Apply: sound.Apply}},
 		`listener "idle" has nothing to do`: {{Subscription: listen.Subscription{Name: "idle"}}},
+		`listener "rash": a wait of the schedule`: {{
+			Subscription: listen.Subscription{Name: "rash"}, Schedule: []time.Duration{time.Second, -1}, Apply: sound.Apply,
+		}},
 		`listener "torn" sets both Apply and Effect`: {{
 			Subscription: listen.Subscription{Name: "torn"}, Apply: sound.Apply,
 			Effect: func(context.Context, events.Event) (listen.Record, error) { return nil, nil },

@@ -55,6 +55,11 @@ type Listener struct {
 	Unordered bool
 	// Timeout bounds one attempt, the transaction included; 0 means 10 s. The functions below must stop when their context ends.
 	Timeout time.Duration
+	// Schedule is how long an event waits after its first, second, ... failed attempt before it is tried again. When it fails
+	// once more after the last wait, or with a Permanent error, it is dead: it is kept with its reason, is not tried again, and
+	// holds back later events of its subject unless the listener is Unordered, until an operator replays or drops it. nil means
+	// Options.Schedule; an empty slice makes the first failure final. While an event waits, later ones of its subject wait, too.
+	Schedule []time.Duration
 
 	// Exactly one of Apply and Effect is set.
 
@@ -84,6 +89,8 @@ func (l Listener) validate() error {
 		return fmt.Errorf("listener %q sets both Apply and Effect: what an Effect writes to the database is in the Record it returns", l.Name)
 	case l.Timeout < 0:
 		return fmt.Errorf("listener %q: the time-out %s is negative", l.Name, l.Timeout)
+	case slices.ContainsFunc(l.Schedule, func(wait time.Duration) bool { return wait < 0 }):
+		return fmt.Errorf("listener %q: a wait of the schedule %v is negative", l.Name, l.Schedule)
 	}
 	return nil
 }

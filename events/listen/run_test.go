@@ -143,6 +143,39 @@ func TestTheMarkAndWhatAnEffectRecordsAreOneCommit(t *testing.T) {
 	})
 }
 
+func TestEachListenerKeepsItsOwnSchedule(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, w *world) {
+		failing := func(name string, schedule []time.Duration) listen.Listener {
+			return listen.Listener{
+				Subscription: listen.Subscription{Name: name}, Schedule: schedule,
+				Apply: func(context.Context, *sqlx.Tx, events.Event) error { return errors.New("always") },
+			}
+		}
+		inbox := w.open(failing("default", nil), failing("never", []time.Duration{}), failing("daily", []time.Duration{24 * time.Hour}))
+		began := w.clock.now()
+		w.run(inbox)
+		failed := func(name string, attempts int, state string) listen.Entry {
+			w.eventually(func() bool {
+				entry := w.state(inbox, name, "orders/a/1")
+				return entry.Attempts == attempts && entry.State == state
+			}, "%s to be %s after %d attempts", name, state, attempts)
+			return w.state(inbox, name, "orders/a/1")
+		}
+		for _, s := range inbox.Subscriptions() {
+			require.NoError(t, inbox.Store(t.Context(), s.Name, messages(t, "a", 1)))
+		}
+		failed("never", 1, "dead")
+		require.Equal(t, began.Add(time.Second), failed("default", 1, "pending").NextAttempt.UTC())
+		require.Equal(t, began.Add(24*time.Hour), failed("daily", 1, "pending").NextAttempt.UTC())
+		w.clock.advance(time.Second)
+		require.Equal(t, w.clock.now().Add(time.Minute), failed("default", 2, "pending").NextAttempt.UTC())
+		w.clock.advance(24 * time.Hour)
+		failed("default", 3, "dead")
+		failed("daily", 2, "dead")
+	})
+}
+
 func TestAnEffectMayRecordNothing(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
