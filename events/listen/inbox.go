@@ -3,40 +3,14 @@ package listen
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net/url"
 	"sync/atomic"
 	"time"
 
 	"example.com/orderly/internal/database"
-	"example.com/orderly/internal/sqlite"
 )
-
-// The engines an inbox can be on.
-const (
-	PostgreSQL = string(database.PostgreSQL)
-	SQLite     = string(database.SQLite)
-)
-
-// Session is what a connection to PostgreSQL should be told first, so that a process that vanished with its machine does not keep its
-// locks, and every statement reads by an index.
-const Session = database.Session
-
-//go:embed migrations/*.sql
-var files embed.FS
-
-// Migrations are the numbered, forward-only files (goose's format) behind Inbox.Migrate.
-func Migrations() fs.FS {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return sub
-}
 
 // DefaultSchedule is the schedule of a listener that sets none: seven waits, from one second to an hour, about three hours in all.
 func DefaultSchedule() []time.Duration {
@@ -70,8 +44,8 @@ type registered struct {
 }
 
 // Open returns the inbox of listeners in the database behind pool; engine is PostgreSQL or SQLite. The pool stays the
-// caller's to close. A SQLite pool must be opened as OpenSQLite does; a connection to PostgreSQL should be told Session first. An error
-// says which listener is wrong and why; two of the same name are one.
+// caller's to close. It comes from OpenPostgres, OpenSQLite or OpenURL, or is opened as they do. An error says which listener is
+// wrong and why, as when two have one name.
 func Open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener, options Options) (*Inbox, error) {
 	for _, listener := range listeners {
 		if err := listener.validate(); err != nil {
@@ -127,24 +101,6 @@ func open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener
 		}
 	}
 	return in, nil
-}
-
-// OpenSQLite opens the SQLite file at path, made when missing, as an Inbox needs it: one connection, whose transactions take
-// the write lock when they begin.
-func OpenSQLite(path string) (*sql.DB, error) {
-	pool := sqlite.Open("file:" + (&url.URL{Path: path}).EscapedPath() +
-		"?_txlock=immediate&_time_integer_format=unix_micro&_pragma=busy_timeout(5000)" +
-		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)")
-	pool.SetMaxOpenConns(1)
-	if err := pool.Ping(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), pool.Close())
-	}
-	return pool, nil
-}
-
-// Migrate brings the inbox's tables up to date; safe from several processes at once.
-func (in *Inbox) Migrate(ctx context.Context) error {
-	return in.db.Migrate(ctx, database.Migrations{Set: "inbox", Files: Migrations()})
 }
 
 // Subscriptions are those of the inbox's listeners, in the order they were given to Open.

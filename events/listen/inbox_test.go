@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -14,6 +15,8 @@ import (
 
 	"example.com/orderly/events"
 	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/testenv"
 )
 
 func TestAMessageNobodyCanReadIsDeadAtOnce(t *testing.T) {
@@ -161,6 +164,66 @@ func TestOpenRefusesAWrongListener(t *testing.T) {
 	require.ErrorContains(t, listen.Unique(one, one), `two listeners are called "audit"`)
 	_, err = listen.Open(t.Context(), pool, "mysql", nil, listen.Options{})
 	require.ErrorContains(t, err, `no inbox on engine "mysql"`)
+}
+
+func TestMigrateMakesTheListenersOwnTables(t *testing.T) {
+	t.Parallel()
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		pool, engine, err := listen.OpenURL(testenv.URL(t, open("shop")))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, pool.Close()) })
+		inbox, err := listen.Open(t.Context(), pool, engine, []listen.Listener{
+			{Subscription: listen.Subscription{Name: "audit"}, Apply: apply("audit")},
+		}, listen.Options{})
+		require.NoError(t, err)
+		files := fstest.MapFS{"00001_points.sql": {Data: []byte("-- +goose Up\nCREATE TABLE points (total BIGINT NOT NULL);\n")}}
+		for _, set := range []string{"", "inbox", "Shop", "x; DROP TABLE inbox"} {
+			require.ErrorContains(t, inbox.Migrate(t.Context(), listen.Tables{Set: set, Files: files}), "a set's name is")
+		}
+		for range 2 {
+			require.NoError(t, inbox.Migrate(t.Context(), listen.Tables{Set: "points", Files: files}))
+		}
+		files["00002_level.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nALTER TABLE points ADD COLUMN level TEXT;\n")}
+		require.NoError(t, inbox.Migrate(t.Context(), listen.Tables{Set: "points", Files: files}))
+		_, err = pool.ExecContext(t.Context(), `INSERT INTO points (total, level) VALUES (1, 'gold')`)
+		require.NoError(t, err)
+		require.NoError(t, inbox.Store(t.Context(), "audit", messages(t, "a", 1)))
+	})
+}
+
+func TestOpenPostgresTellsEachConnectionTheSession(t *testing.T) {
+	t.Parallel()
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		db := open("shop")
+		if db.Engine() == database.SQLite {
+			t.Skip("SQLite has no such settings")
+		}
+		pool, err := listen.OpenPostgres(testenv.URL(t, db))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, pool.Close()) })
+		for range 3 {
+			conn, err := pool.Conn(t.Context()) // the ones before are still in use, so this is a new one
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, conn.Close()) })
+			var scans, idle string
+			require.NoError(t, conn.QueryRowContext(t.Context(),
+				`SELECT current_setting('enable_seqscan'), current_setting('idle_in_transaction_session_timeout')`).Scan(&scans, &idle))
+			require.Equal(t, []string{"off", "1min"}, []string{scans, idle})
+		}
+	})
+}
+
+func TestOpenURLSaysWhatIsWrongAndNoPassword(t *testing.T) {
+	t.Parallel()
+	for at, want := range map[string]string{
+		"mysql://shop:secret@localhost/shop":         "must start with postgres:// or sqlite:",
+		"postgres://shop:secret@localhost:port/shop": "the URL cannot be read",
+		"sqlite:" + t.TempDir():                      "open /",
+	} {
+		_, _, err := listen.OpenURL(at)
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "secret")
+	}
 }
 
 func TestOpenRefusesASQLitePoolThatWritesTimesAsText(t *testing.T) {

@@ -7,15 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"sync/atomic"
-	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
 
 	"example.com/orderly/internal/sqlite"
@@ -28,18 +23,6 @@ const (
 	PostgreSQL Engine = "postgres"
 	SQLite     Engine = "sqlite"
 )
-
-// maxOpen is the pool of one database in one process. Small on purpose: a process may hold six of them, and PostgreSQL serves
-// a few busy connections better than many waiting ones.
-const maxOpen = 4
-
-// Session is what a connection to PostgreSQL is told first. These are no parameters of the connection, which poolers refuse.
-//
-// A process that vanishes without a word, with its machine, must not keep its locks for longer than a transaction of ours takes
-// (longestTx, a minute): the server would notice after hours. And whatever we ask for all day has an index, while PostgreSQL keeps the
-// plan it made for a connection when the table was small, and read from end to end faster. With such plans made to look dear, it
-// would think of compiling the few statements that do need one.
-const Session = `SET idle_in_transaction_session_timeout = 60000; SET enable_seqscan = off; SET jit = off`
 
 func init() {
 	// sqlx does not know this driver's name and would leave the ? placeholders to guesswork.
@@ -97,38 +80,26 @@ func openError(name, rawURL string, err error) error {
 }
 
 func (db *DB) openPostgres(rawURL string) error {
-	config, err := pgx.ParseConfig(rawURL)
+	pool, err := PostgresPool(rawURL)
 	if err != nil {
-		return errors.New("the URL cannot be read") // the driver's own message may quote the password
-	}
-	pool := sqlx.NewDb(stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, Session)
 		return err
-	})), "pgx")
-	pool.SetMaxOpenConns(maxOpen)
-	pool.SetMaxIdleConns(maxOpen)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	db.write, db.read = pool, pool
+	}
+	db.write = sqlx.NewDb(pool, "pgx")
+	db.read = db.write
 	return nil
 }
 
-// SQLite allows one writer. One connection whose transactions take the write lock at BEGIN never has to upgrade a read lock,
-// which is what makes SQLITE_BUSY unavoidable; readers have a pool of their own and never wait for it (WAL).
+// Readers have a pool of their own and never wait for the one that writes (WAL).
 func (db *DB) openSQLite(path string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	pool, err := SQLitePool(path)
+	if err != nil {
 		return err
 	}
-	dsn := func(more string) string {
-		return "file:" + (&url.URL{Path: path}).EscapedPath() +
-			"?_txlock=immediate&_time_integer_format=unix_micro&_pragma=busy_timeout(5000)" +
-			"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)" + more
-	}
-	db.write = sqlx.NewDb(sqlite.Open(dsn("")), "sqlite")
-	db.write.SetMaxOpenConns(1)
-	db.read = sqlx.NewDb(sqlite.Open(dsn("&_query_only=1")), "sqlite")
+	db.write = sqlx.NewDb(pool, "sqlite")
+	db.read = sqlx.NewDb(sqlite.Open(sqliteDSN(path)+"&_query_only=1"), "sqlite")
 	db.read.SetMaxOpenConns(maxOpen)
 	db.read.SetMaxIdleConns(maxOpen)
-	return classify(db.write.Ping()) // makes the file before a reader asks for it
+	return nil
 }
 
 // Name is the service's name, as given to Open.

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -15,6 +16,15 @@ import (
 type Migrations struct {
 	Set   string
 	Files fs.FS
+}
+
+// Embedded is the set whose files are in the folder "migrations" of what a package embeds.
+func Embedded(set string, files embed.FS) Migrations {
+	folder, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // only for a folder name that is no path
+	}
+	return Migrations{Set: set, Files: folder}
 }
 
 // Migrate applies what is missing of every set, in the order given. It is safe from several processes at once.

@@ -1,10 +1,70 @@
 package database
 
 import (
+	"context"
 	"database/sql"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/jmoiron/sqlx"
+
+	"example.com/orderly/internal/sqlite"
 )
+
+// maxOpen is the pool of one database in one process. Small on purpose: a process may hold six of them, and PostgreSQL serves
+// a few busy connections better than many waiting ones.
+const maxOpen = 4
+
+// Session is what a connection to PostgreSQL is told first. These are no parameters of the connection, which poolers refuse.
+//
+// A process that vanishes without a word, with its machine, must not keep its locks for longer than a transaction of ours takes
+// (longestTx, a minute): the server would notice after hours. And whatever we ask for all day has an index, while PostgreSQL keeps the
+// plan it made for a connection when the table was small, and read from end to end faster. With such plans made to look dear, it
+// would think of compiling the few statements that do need one.
+const Session = `SET idle_in_transaction_session_timeout = 60000; SET enable_seqscan = off; SET jit = off`
+
+// PostgresPool returns a pool on the PostgreSQL database at rawURL, each connection of which is told Session first. It connects
+// when it is first used. The error never quotes the password.
+func PostgresPool(rawURL string) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(rawURL)
+	if err != nil {
+		return nil, errors.New("the URL cannot be read") // the driver's own message may quote the password
+	}
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, Session)
+		return err
+	}))
+	pool.SetMaxOpenConns(maxOpen)
+	pool.SetMaxIdleConns(maxOpen)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return pool, nil
+}
+
+// SQLitePool opens the file at path for writing; the file and its folder are made when missing. SQLite allows one writer: one
+// connection whose transactions take the write lock at BEGIN never has to upgrade a read lock, which is what makes SQLITE_BUSY
+// unavoidable.
+func SQLitePool(path string) (*sql.DB, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	pool := sqlite.Open(sqliteDSN(path))
+	pool.SetMaxOpenConns(1)
+	if err := pool.Ping(); err != nil { // this makes the file
+		return nil, errors.Join(classify(err), pool.Close())
+	}
+	return pool, nil
+}
+
+func sqliteDSN(path string) string {
+	return "file:" + (&url.URL{Path: path}).EscapedPath() +
+		"?_txlock=immediate&_time_integer_format=unix_micro&_pragma=busy_timeout(5000)" +
+		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
+}
 
 // Over is a DB on a pool that somebody else opened and closes; reads and writes share it.
 func Over(name string, engine Engine, pool *sql.DB) *DB {

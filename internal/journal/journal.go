@@ -6,7 +6,6 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 
 	"github.com/jmoiron/sqlx"
 
@@ -20,11 +19,7 @@ var files embed.FS
 
 // Migrations are the tables of the journal's database, its inbox included.
 func Migrations() []database.Migrations {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return []database.Migrations{{Set: "inbox", Files: listen.Migrations()}, {Set: "journal", Files: sub}}
+	return []database.Migrations{{Set: "inbox", Files: listen.Migrations()}, database.Embedded("journal", files)}
 }
 
 // Journal is the log of all events.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"time"
 
@@ -25,11 +24,7 @@ var files embed.FS
 
 // Migrations are the tables of the notifications database, its inbox included.
 func Migrations() []database.Migrations {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return []database.Migrations{{Set: "inbox", Files: listen.Migrations()}, {Set: "notifications", Files: sub}}
+	return []database.Migrations{{Set: "inbox", Files: listen.Migrations()}, database.Embedded("notifications", files)}
 }
 
 // Address is where a customer's mail goes. Both fields are the customer's own text.
