@@ -117,6 +117,17 @@ func TestAnEventWithoutWhatOrderNeedsIsRefused(t *testing.T) {
 	}
 }
 
+func TestEveryKindOfCurrencyIsKnown(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]int{"EUR": 2, "JPY": 0, "KWD": 3} {
+		digits, ok := events.CurrencyDigits(code)
+		require.True(t, ok)
+		require.Equal(t, want, digits)
+	}
+	_, ok := events.CurrencyDigits("XXX")
+	require.False(t, ok)
+}
+
 type schema struct {
 	ID         string             `json:"$id"`
 	Type       string             `json:"type"`

@@ -25,7 +25,8 @@ type Config struct {
 	// URL is amqp://user:password@host:5672/vhost, or amqps:// for TLS with the client's query parameters (cacertfile,
 	// certfile, keyfile, server_name_indication).
 	URL string
-	// Prefix starts the name of the exchange and of every queue; default "orderly". Two systems in one vhost need two.
+	// Prefix starts the names of the exchange, <Prefix>.events, and of every queue, <Prefix>.<listener's name>. Empty means "orderly".
+	// It is that of the system whose events are wanted (ORDERLY_RABBITMQ_PREFIX there); two systems in one vhost need two.
 	Prefix string
 	// Name is what the broker's own tools show for our connections, such as "orderly api@host"; default Prefix.
 	Name string

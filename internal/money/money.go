@@ -7,11 +7,9 @@ import (
 	"math/bits"
 	"strings"
 
+	"example.com/orderly/events"
 	"example.com/orderly/internal/fault"
 )
-
-// exponents holds the number of minor-unit digits of the currencies we accept (ISO 4217, table A.1).
-var exponents = map[string]int{"EUR": 2, "USD": 2, "GBP": 2, "CHF": 2, "JPY": 0, "KWD": 3}
 
 // Money is an amount of one currency.
 type Money struct {
@@ -19,9 +17,9 @@ type Money struct {
 	Currency string
 }
 
-// New returns an amount in minor units; Invalid "unknown_currency" for a currency this system has no exponent for.
+// New returns an amount in minor units; Invalid "unknown_currency" for a currency that is not in events.CurrencyDigits.
 func New(minor int64, currency string) (Money, error) {
-	if _, ok := exponents[currency]; !ok {
+	if _, ok := events.CurrencyDigits(currency); !ok {
 		return Money{}, fault.New(fault.Invalid, "unknown_currency", "currency %q is not one we trade in", currency)
 	}
 	return Money{Minor: minor, Currency: currency}, nil
@@ -53,7 +51,7 @@ func (m Money) Times(count int64) (Money, error) {
 
 // String prints the amount for people, with the currency's own number of decimals: "30.00 EUR", "30 JPY".
 func (m Money) String() string {
-	digits := exponents[m.Currency]
+	digits, _ := events.CurrencyDigits(m.Currency)
 	sign, abs := "", uint64(m.Minor)
 	if m.Minor < 0 {
 		sign, abs = "-", -abs
