@@ -62,12 +62,12 @@ type connection struct {
 // start is one order on its way: it waits in the queue, its saga is being started, or its saga runs inline and keeps a worker.
 type start struct {
 	order orders.Order
-	// awaited says that a caller of Start waits for it.
-	awaited bool
-	once    sync.Once
-	over    chan struct{} // closed when the start has succeeded or failed
-	err     error         // set before over is closed
-	ended   chan struct{} // receives once the saga has ended in this process
+	// again says that it comes from Start and not from Enqueue: an earlier saga of the order may have run.
+	again bool
+	once  sync.Once
+	over  chan struct{} // closed when the start has succeeded or failed
+	err   error         // set before over is closed
+	ended chan struct{} // receives once the saga has ended in this process
 }
 
 // settle tells those that wait for the start what became of it. Only the first call counts.
@@ -104,7 +104,7 @@ func (s *Starter) client() client.Client {
 // service.
 func (s *Starter) Inline(on bool) { s.inline.Store(on) }
 
-// Enqueue queues the start of the order's saga. It does not wait for Temporal: an order is accepted once it is committed, and a failed
+// Enqueue queues the start of the saga of an order that the caller has just placed, so that this is its first saga. It does not wait for Temporal: an order is accepted once it is committed, and a failed
 // start changes nothing for the customer. It waits while too many are queued, and its error is that of ctx then. Unavailable when
 // Temporal is known to be away.
 func (s *Starter) Enqueue(ctx context.Context, order orders.Order) error {
@@ -112,7 +112,7 @@ func (s *Starter) Enqueue(ctx context.Context, order orders.Order) error {
 	return err
 }
 
-// Start starts the order's saga, or finds it started, and waits for that. Idempotent by the order's id. Unavailable when Temporal does
+// Start starts the saga of an order that may have had one before, or finds it started, and waits for that. Idempotent by the order's id. Unavailable when Temporal does
 // not answer.
 func (s *Starter) Start(ctx context.Context, order orders.Order) error {
 	st, err := s.enqueue(ctx, order, true)
@@ -150,7 +150,7 @@ func (s *Starter) find(orderID string) *start {
 }
 
 // enqueue puts the order into the queue, or finds it in flight: starts of one saga at once are one start.
-func (s *Starter) enqueue(ctx context.Context, order orders.Order, awaited bool) (*start, error) {
+func (s *Starter) enqueue(ctx context.Context, order orders.Order, again bool) (*start, error) {
 	if s.client() == nil || s.resting() {
 		return nil, errAway(order.ID)
 	}
@@ -161,7 +161,7 @@ func (s *Starter) enqueue(ctx context.Context, order orders.Order, awaited bool)
 	}
 	st, found := s.inFlight[order.ID]
 	if !found {
-		st = &start{order: order, awaited: awaited, over: make(chan struct{}), ended: make(chan struct{}, 1)}
+		st = &start{order: order, again: again, over: make(chan struct{}), ended: make(chan struct{}, 1)}
 		s.inFlight[order.ID] = st
 	}
 	s.lock.Unlock()

@@ -71,7 +71,7 @@ func (s *Starter) serve(ctx context.Context, st *start, started chan<- string) {
 	inline, err := s.startSaga(ctx, st)
 	st.settle(err)
 	if err != nil {
-		if !st.awaited { // Enqueue has returned, so nothing else reports it
+		if !st.again { // Enqueue has returned, so nothing else reports it
 			s.log.WarnContext(ctx, "the saga was not started and is left to the sweep", "order_id", st.order.ID, "error", err)
 		}
 		return
@@ -95,7 +95,7 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 		return false, errAway(st.order.ID)
 	}
 	c := s.temporal.Load()
-	in := workflows.InputFor(st.order, c.searchable, s.inline.Load())
+	in := workflows.InputFor(st.order, c.searchable, s.inline.Load(), st.again)
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	_, err = c.client.ExecuteWorkflow(ctx, in.StartOptions(), workflows.OrderWorkflow, in)

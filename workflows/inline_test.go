@@ -69,5 +69,5 @@ func TestAnInlineNoIsFinalAndItsUndosAreRegular(t *testing.T) {
 	regular := s.regular()
 	require.Equal(t, workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"}, s.run(t))
 	require.Equal(t, []string{"inventory.reserve", "payments.authorize"}, s.inline)
-	require.Equal(t, []string{"orders.look_up", "payments.void", "inventory.release", "orders.reject"}, *regular)
+	require.Equal(t, []string{"payments.void", "inventory.release", "orders.reject"}, *regular)
 }

@@ -20,6 +20,9 @@ type OrderInput struct {
 	// Inline makes each forward step be tried first in the process that runs the saga. It is decided when the saga starts and holds
 	// for all its runs.
 	Inline bool `json:"inline,omitempty"`
+	// Again says that an earlier saga of this order may have run: one that Temporal has lost. It is false for an order that was just
+	// placed by the request that starts this saga.
+	Again bool `json:"again,omitempty"`
 	// Steps are the keys of the added steps that this saga has. It is decided when the saga starts and holds for all its runs, so that
 	// a Reset of an order that was placed before a step existed does not meet that step.
 	Steps []string `json:"steps,omitempty"`
@@ -29,12 +32,12 @@ type OrderInput struct {
 }
 
 // InputFor is what the saga of an order is started with. searchable says that the namespace knows our search attributes, inline that
-// this process runs every service, so that its steps may first be tried beside the saga.
-func InputFor(o orders.Order, searchable, inline bool) OrderInput {
+// this process runs every service, so that its steps may first be tried beside the saga, and again that the order was not just placed.
+func InputFor(o orders.Order, searchable, inline, again bool) OrderInput {
 	in := OrderInput{
 		OrderID: o.ID, CustomerID: o.CustomerID, TotalMinor: o.Total.Minor, Currency: o.Total.Currency,
 		PaymentMethod: o.PaymentMethod, Searchable: searchable, Inline: inline,
-		Steps: addedSteps(), Confirmed: o.State != orders.Pending,
+		Again: again, Steps: addedSteps(), Confirmed: o.State != orders.Pending,
 	}
 	for _, line := range o.Lines {
 		in.Lines = append(in.Lines, inventory.Quantity{SKU: line.SKU, Quantity: line.Quantity})

@@ -63,9 +63,8 @@ func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 	// A cancellation has ended ctx; the undoing must not end with it.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	state, reason := s.endFor(cause)
-	if s.mayHaveEarlierRun(ctx, cause) {
+	if undone := activities.Undone(cause); undone || s.mayHaveEarlierRun(ctx) {
 		standing, err := s.standing(ctx)
-		undone := activities.Undone(cause)
 		switch {
 		case err != nil:
 			return OrderResult{}, err
@@ -77,11 +76,9 @@ func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 		case standing.State == orders.Confirmed:
 			state = orders.Reversed
 		}
-		if undone || standing.State.Ended() {
-			// An earlier run began to undo, and how far it came is not in this history. Every undo succeeds when there is nothing to
-			// undo, so all of them run.
-			s.undos = s.in.steps()
-		}
+		// How far an earlier run came, with its steps or with undoing them, is not in this history. Every undo succeeds when there is
+		// nothing to undo, so all of them run.
+		s.undos = s.in.steps()
 		if standing.State.Ended() {
 			s.compensate(ctx)
 			return s.finish(standing.State, standing.Reason)
@@ -125,15 +122,17 @@ func (s *saga) resume(ctx workflow.Context) (OrderResult, error) {
 }
 
 // mayHaveEarlierRun reports whether an earlier run of this saga (before a Reset, or lost with Temporal's database) may have brought
-// the order further than this one knows. Then the order itself is asked before anything of it is undone.
+// the order further than this one knows, which has not reached the pivot. Then the order itself is asked before anything of it is undone.
 //
-// It is a version of the code and not a field of the input, because a Reset of an order that was placed before must ask, too. It costs
-// an order that is given up two events, and a healthy one none.
-func (s *saga) mayHaveEarlierRun(ctx workflow.Context, cause error) bool {
-	if activities.Undone(cause) {
-		return true
+// A Reset keeps the part of the history before it. If that part has undos in it, they go on as they began: the version is the default
+// one where a history has passed this place without it.
+func (s *saga) mayHaveEarlierRun(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	reset := info.OriginalRunID != "" && info.OriginalRunID != info.WorkflowExecution.RunID
+	if s.confirmed || !s.in.Again && !reset {
+		return false
 	}
-	return !s.confirmed && workflow.GetVersion(ctx, "ask-before-undo", workflow.DefaultVersion, 1) > workflow.DefaultVersion
+	return workflow.GetVersion(ctx, "ask-before-undo", workflow.DefaultVersion, 1) > workflow.DefaultVersion
 }
 
 // endFor is the table of ends: which one a cause leads to, and the reason that is recorded.

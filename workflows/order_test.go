@@ -34,17 +34,17 @@ func TestOrder(t *testing.T) {
 		},
 		"out of stock is rejected": {
 			answers: map[string][]error{"inventory.reserve": {no("out_of_stock")}},
-			asked:   "inventory.reserve orders.look_up inventory.release orders.reject",
+			asked:   "inventory.reserve inventory.release orders.reject",
 			result:  workflows.OrderResult{State: orders.Rejected, Reason: "out_of_stock"},
 		},
 		"a declined card is rejected and the stock released": {
 			answers: map[string][]error{"payments.authorize": {no("card_declined")}},
-			asked:   "inventory.reserve payments.authorize orders.look_up payments.void inventory.release orders.reject",
+			asked:   "inventory.reserve payments.authorize payments.void inventory.release orders.reject",
 			result:  workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"},
 		},
 		"called off before the confirmation is cancelled and undone": {
 			answers: map[string][]error{"orders.confirm": {no(orders.CodeCancelRequested)}},
-			asked:   "inventory.reserve payments.authorize orders.confirm orders.look_up payments.void inventory.release orders.cancel",
+			asked:   "inventory.reserve payments.authorize orders.confirm payments.void inventory.release orders.cancel",
 			result:  workflows.OrderResult{State: orders.Cancelled, Reason: orders.CodeCancelRequested},
 		},
 		"a capture refused for good is reversed as a whole": {
@@ -68,7 +68,7 @@ func TestOrder(t *testing.T) {
 				"payments.authorize": {no("card_declined")}, "payments.void": {down}, "inventory.release": {down, down},
 				"orders.reject": {down},
 			},
-			asked: "inventory.reserve payments.authorize orders.look_up payments.void payments.void " +
+			asked: "inventory.reserve payments.authorize payments.void payments.void " +
 				"inventory.release inventory.release inventory.release orders.reject orders.reject",
 			result: workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"},
 		},
@@ -215,7 +215,7 @@ func TestAttention(t *testing.T) {
 			})
 			require.Equal(t, workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"}, s.run(t))
 			trace := strings.ReplaceAll(strings.Join(s.asked, " "), "orders.flag ", "")
-			require.Equal(t, "inventory.reserve payments.authorize orders.look_up payments.void inventory.release "+
+			require.Equal(t, "inventory.reserve payments.authorize payments.void inventory.release "+
 				"payments.void payments.void orders.reject", trace)
 			require.Contains(t, s.asked, "orders.flag")
 		})
@@ -301,6 +301,6 @@ func TestDetailsTellTheStory(t *testing.T) {
 		details := s.details(t)
 		require.Contains(t, details, "Order `o-1` over **30.00 EUR** is **rejected** (card_declined).")
 		require.Contains(t, details, "| Reserve stock | done |\n| Authorise payment | refused: card_declined |\n"+
-			"| Look up order | done |\n| Void payment | done |\n| Release stock | done |\n| Reject order | done |\n")
+			"| Void payment | done |\n| Release stock | done |\n| Reject order | done |\n")
 	})
 }

@@ -59,7 +59,7 @@ func TestMigrateAtOnce(t *testing.T) {
 	server := newTemporalServer(t, parts).addr
 	w := newWorld(t)
 	w.env = append(append(w.env, parts.env()...), "ORDERLY_PRODUCTS=demo", "TEMPORAL_ADDRESS="+server, "TEMPORAL_NAMESPACE="+parts.prefix)
-	in := workflows.InputFor(orders.Order{ID: "first", CustomerID: "c", Total: money.Money{Minor: 1, Currency: "EUR"}}, true, false)
+	in := workflows.InputFor(orders.Order{ID: "first", CustomerID: "c", Total: money.Money{Minor: 1, Currency: "EUR"}}, true, false, false)
 	w.migrateAtOnce(func() {
 		c, err := client.Dial(client.Options{HostPort: server, Namespace: parts.prefix, Logger: quiet()})
 		require.NoError(t, err)
