@@ -148,18 +148,4 @@ func TestEnqueue(t *testing.T) {
 		require.Equal(t, len(placed)-pass, o.waiting())
 		require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Enqueue(t.Context(), o.place())))
 	})
-
-	t.Run("gives up what can't be started in time when it stops", func(t *testing.T) {
-		t.Parallel()
-		o, temporal := newOffice(t), dialHeld(t)
-		o.starter.Connect(temporal.client, true)
-		stop := o.run()
-		for range workers.MaxAhead {
-			require.NoError(t, o.starter.Enqueue(t.Context(), o.place()))
-		}
-		began := time.Now()
-		stop() // while nothing is answered
-		require.Less(t, time.Since(began), workers.StartTimeout+3*time.Second)
-		require.Equal(t, workers.MaxAhead, o.waiting())
-	})
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"example.com/orderly/activities"
+	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/workers"
 	"example.com/orderly/workflows"
@@ -26,7 +27,7 @@ func inlineOffice(t *testing.T, temporal client.Client, slotHold time.Duration) 
 	o.starter.Connect(temporal, false)
 	o.starter.Inline(true)
 	o.starter.SetSlotHold(slotHold)
-	o.run()
+	o.stop = o.run()
 	return o
 }
 
@@ -107,6 +108,28 @@ func TestAnInlineSagaThatDoesNotEndFreesItsWorker(t *testing.T) {
 	for range 2*workers.StartsAtOnce + 1 {
 		require.NoError(t, o.starter.Start(ctx, o.place()))
 	}
+}
+
+// Nor must it keep the process from stopping: what is queued then is left to the sweep.
+func TestWhatCannotBeStartedInTimeIsGivenUpAtTheEnd(t *testing.T) {
+	t.Parallel()
+	o := inlineOffice(t, dial(t), time.Hour)
+	for range workers.StartsAtOnce {
+		require.NoError(t, o.starter.Start(t.Context(), o.place()))
+	}
+	left := o.place()
+	require.NoError(t, o.starter.Enqueue(t.Context(), left))
+	stopped := make(chan struct{})
+	go func() { o.stop(); close(stopped) }()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*workers.StartTimeout)
+	defer cancel()
+	require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Start(ctx, left)), "waiting for it does not end")
+	select {
+	case <-stopped:
+	case <-time.After(2 * workers.StartTimeout):
+		t.Fatal("it does not stop while sagas run")
+	}
+	require.Equal(t, 1, o.waiting())
 }
 
 // A start that finds the saga started does not wait for its end: after lost marks, a sweep finds many of them.
