@@ -22,8 +22,31 @@ type Undo struct {
 	OrderID string `json:"OrderID"`
 }
 
+// CodeCaptured is the code of the Conflict that meets a Void of a payment whose money was captured and is not given back.
+const CodeCaptured = "payment_captured"
+
 // Void undoes an authorisation: afterwards nothing is held, and no late attempt will hold anything. It succeeds when there was
 // nothing to void. Idempotent by Undo.Key; Unavailable while the provider's state is not known.
+//
+// Void never gives money back. While the provider keeps any of what was captured, Void is Conflict payment_captured and is recorded
+// nowhere; it succeeds once Refund, or a person at the provider, has given back all of it. What the two do to a payment:
+//
+//	payment                            Void                                    Refund
+//	none, or begun without an intent   voided; no attempt authorises           no attempt authorises or captures
+//	intent made, hold maybe in doubt   intent cancelled; voided                intent cancelled
+//	declined                           intent cancelled; voided                intent cancelled
+//	authorized                         hold cancelled; voided, announced       hold cancelled; Void still records and announces it
+//	capture in doubt, did not happen   as authorized; a late capture fails     as authorized; a late capture fails
+//	capture in doubt, happened         payment_captured; the capture can       given back; nothing is announced, since the capture
+//	                                   still be recorded                       was not; then Void records voided
+//	captured                           payment_captured                        given back; refunded, announced
+//	captured, Refund under way         payment_captured until it is given back goes on
+//	refunded                           nothing                                 nothing
+//	refunded at the provider by hand   nothing                                 refunded, announced
+//	voided                             nothing                                 nothing
+//
+// A capture that happens after Void has looked and before it leaves its mark makes that Void payment_captured, too, but the mark stays:
+// the capture is refused as undone, and its saga refunds.
 func (s *Service) Void(ctx context.Context, u Undo) error {
 	return s.undo(ctx, u, StateAuthorized, Voided)
 }
@@ -38,10 +61,15 @@ func (s *Service) undo(ctx context.Context, u Undo, from, to State) error {
 	if _, found, err := step.Recorded[State](ctx, s.box, u.Key); found || err != nil {
 		return err
 	}
-	p, err := s.giveUp(ctx, u.OrderID)
+	var p payment
 	var intent Intent
+	mayRefund := to == Refunded
+	err := s.refuseCaptured(ctx, u.OrderID, mayRefund)
+	if err == nil {
+		p, err = s.giveUp(ctx, u.OrderID)
+	}
 	if err == nil && p.IntentID != "" {
-		intent, err = s.letGo(ctx, u, p)
+		intent, err = s.letGo(ctx, u, p, mayRefund)
 	}
 	if err == nil {
 		err = s.recordUndo(ctx, u, p, intent, from, to)
@@ -50,6 +78,40 @@ func (s *Service) undo(ctx context.Context, u Undo, from, to State) error {
 		return fmt.Errorf("undo the payment of order %s: %w", u.OrderID, err)
 	}
 	return nil
+}
+
+// refuseCaptured refuses an undo that may not refund while it has left no mark: a refused undo must not keep the order from going
+// forward. It looks at the provider, because our book knows neither of a capture in doubt nor of a refund by hand.
+func (s *Service) refuseCaptured(ctx context.Context, orderID string, mayRefund bool) error {
+	if mayRefund {
+		return nil
+	}
+	p, err := find(ctx, s.db.Get, orderID)
+	if fault.KindOf(err) == fault.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if p.GivenUp || (p.State != StateAuthorized && p.State != StateCaptured) {
+		return nil
+	}
+	intent, err := s.gateway.Get(ctx, p.IntentID)
+	if err != nil {
+		return notOurs(err)
+	}
+	if keeps(intent) {
+		return errCaptured(intent)
+	}
+	return nil
+}
+
+// keeps reports whether the provider keeps any money that it captured.
+func keeps(i Intent) bool { return i.Status == Captured && i.RefundedMinor < i.CapturedMinor }
+
+func errCaptured(i Intent) error {
+	return fault.New(fault.Conflict, CodeCaptured, "intent %s was captured and %d of %d is not given back: a void must not refund",
+		i.ID, i.CapturedMinor-i.RefundedMinor, i.CapturedMinor)
 }
 
 // giveUp leaves the tombstone, before the provider is looked at: an attempt that has not committed its intent yet never
@@ -64,9 +126,9 @@ func (s *Service) giveUp(ctx context.Context, orderID string) (payment, error) {
 	return p, err
 }
 
-// letGo brings the intent to where it holds nothing and keeps nothing, whatever it had come to: a hold is cancelled, which also
-// refuses every late confirmation and capture; what was captured meanwhile is refunded.
-func (s *Service) letGo(ctx context.Context, u Undo, p payment) (Intent, error) {
+// letGo brings the intent to where it holds nothing and keeps nothing: a hold is cancelled, which also refuses every late confirmation
+// and capture; what was captured is refunded, if the undo may refund, else the undo is refused.
+func (s *Service) letGo(ctx context.Context, u Undo, p payment, mayRefund bool) (Intent, error) {
 	var doubt error
 	for range maxRounds {
 		intent, err := s.gateway.Get(ctx, p.IntentID)
@@ -74,8 +136,10 @@ func (s *Service) letGo(ctx context.Context, u Undo, p payment) (Intent, error) 
 			return Intent{}, notOurs(err)
 		}
 		switch {
-		case intent.Status == Canceled, intent.Status == Captured && intent.RefundedMinor >= intent.CapturedMinor:
+		case intent.Status == Canceled, intent.Status == Captured && !keeps(intent):
 			return intent, nil
+		case intent.Status == Captured && !mayRefund:
+			return Intent{}, errCaptured(intent)
 		case intent.Status == Captured:
 			_, err = s.gateway.Refund(ctx, p.key(u.Key, "refund"), p.IntentID, intent.CapturedMinor-intent.RefundedMinor)
 		default:
