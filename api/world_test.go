@@ -29,7 +29,7 @@ import (
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/outbox"
-	"example.com/orderly/internal/payments"
+	"example.com/orderly/internal/payments/stripe"
 	"example.com/orderly/internal/sandbox"
 	"example.com/orderly/internal/testenv"
 	"example.com/orderly/internal/users"
@@ -130,9 +130,9 @@ func setup(t *testing.T, change ...func(w *world)) *world {
 	return w
 }
 
-func gateway(t *testing.T, url string) *payments.Stripe {
+func gateway(t *testing.T, url string) *stripe.Gateway {
 	t.Helper()
-	g, err := payments.NewStripe(payments.StripeConfig{APIKey: "sk_test_orderly", URL: url})
+	g, err := stripe.New(stripe.Config{APIKey: "sk_test_orderly", URL: url})
 	require.NoError(t, err)
 	return g
 }

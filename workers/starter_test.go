@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
@@ -66,7 +65,7 @@ func (o *office) run() (stop func()) {
 		cancel()
 		select {
 		case err := <-ended:
-			assert.NoError(o.t, err)
+			require.NoError(o.t, err)
 		case <-time.After(6 * workers.StartTimeout):
 			o.t.Error("the starter does not stop")
 		}

@@ -18,6 +18,7 @@ import (
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/outbox"
 	"example.com/orderly/internal/payments"
+	"example.com/orderly/internal/payments/stripe"
 	"example.com/orderly/internal/sandbox"
 	"example.com/orderly/internal/users"
 	"example.com/orderly/workers"
@@ -123,7 +124,7 @@ func (s *stack) openGateway(ctx context.Context) (err error) {
 	if s.gateway != nil {
 		return nil
 	}
-	provider := payments.StripeConfig{APIKey: s.cfg.StripeAPIKey, URL: s.cfg.StripeAPIURL}
+	provider := stripe.Config{APIKey: s.cfg.StripeAPIKey, URL: s.cfg.StripeAPIURL}
 	if s.cfg.embedsProvider() {
 		if s.sandboxListener, s.sandboxAddr, err = s.bind("ORDERLY_SANDBOX_ADDR", s.cfg.SandboxAddr); err != nil {
 			return err
@@ -138,11 +139,11 @@ func (s *stack) openGateway(ctx context.Context) (err error) {
 	if provider.APIKey == "" {
 		provider.APIKey = sandboxKey
 	}
-	stripe, err := payments.NewStripe(provider)
+	gateway, err := stripe.New(provider)
 	if err != nil {
 		return err
 	}
-	s.gateway = stripe
+	s.gateway = gateway
 	return nil
 }
 

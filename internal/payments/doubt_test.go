@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/internal/payments"
+	"example.com/orderly/internal/payments/stripe"
 	"example.com/orderly/internal/testenv"
 )
 
@@ -52,7 +53,7 @@ func TestDoubtfulAnswers(t *testing.T) {
 	}
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
 		w := newWorld(t, open)
-		impatient := newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: w.provider.url, Timeout: time.Second})
+		impatient := newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: w.provider.URL, Timeout: time.Second})
 		for _, call := range []string{"create", "confirm", "capture", "cancel", "refund"} {
 			for habit, want := range attempts {
 				t.Run(fmt.Sprintf("%s %s", call, habit), func(t *testing.T) {

@@ -110,10 +110,11 @@ func (i Intent) Decline() error {
 	if i.Status != NeedsMethod || i.DeclineCode == "" {
 		return nil
 	}
-	return declined(i.DeclineCode)
+	return Declined(i.DeclineCode)
 }
 
-func declined(reason string) error {
+// Declined is the durable no for the provider's reason.
+func Declined(reason string) error {
 	return fault.New(fault.Declined, reason, "the payment was declined: %s", reason)
 }
 

@@ -174,7 +174,7 @@ func TestClientThatGivesUpWaiting(t *testing.T) {
 						continue
 					}
 					ctx, cancel := context.WithCancel(t.Context())
-					id, taken := o.provider.hold(t, gatewaytest.Call(call), o.id, when)
+					id, taken := o.provider.Hold(t, gatewaytest.Call(call), o.id, when)
 					done := make(chan error, 1)
 					go func() { done <- step(ctx, w.service) }()
 					var err error
@@ -192,7 +192,7 @@ func TestClientThatGivesUpWaiting(t *testing.T) {
 						require.False(t, fault.Final(err), "%v", err)
 						require.Error(t, err)
 					}
-					o.provider.send(t, http.MethodDelete, "/sandbox/holds/"+id, "", nil)
+					o.provider.Send(t, http.MethodDelete, "/sandbox/holds/"+id, "", nil)
 					cancel()
 					require.NoError(t, w.insist(step, w.elsewhere()))
 				}

@@ -74,7 +74,7 @@ func (r *run) landed(f *flight, err error) {
 func (r *run) launch(call, when string) {
 	step, undo := r.step()
 	service := r.service()
-	id, taken := r.provider.hold(r.world.t, gatewaytest.Call(call), r.id, when)
+	id, taken := r.provider.Hold(r.world.t, gatewaytest.Call(call), r.id, when)
 	f := &flight{hold: id, undo: undo, done: make(chan error, 1)}
 	go func() { f.done <- step(context.Background(), service) }()
 	for {
@@ -93,7 +93,7 @@ func (r *run) launch(call, when string) {
 }
 
 func (r *run) release(f *flight) {
-	r.provider.send(r.world.t, http.MethodDelete, "/sandbox/holds/"+f.hold, "", nil)
+	r.provider.Send(r.world.t, http.MethodDelete, "/sandbox/holds/"+f.hold, "", nil)
 }
 
 func (r *run) thaw(i int) {

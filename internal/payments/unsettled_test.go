@@ -10,6 +10,7 @@ import (
 
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/payments"
+	"example.com/orderly/internal/payments/stripe"
 	"example.com/orderly/internal/testenv"
 )
 
@@ -23,12 +24,12 @@ func TestOutage(t *testing.T) {
 				o := w.order("pm_card_visa")
 				steps, end := o.life("refund")
 				for _, step := range steps {
-					w.provider.send(t, http.MethodPut, "/sandbox/outage", `{"mode":"`+mode+`"}`, nil)
+					w.provider.Send(t, http.MethodPut, "/sandbox/outage", `{"mode":"`+mode+`"}`, nil)
 					for range 3 {
 						err := step(t.Context(), w.service)
 						require.Equal(t, fault.Unavailable, fault.KindOf(err), "%v", err)
 					}
-					w.provider.send(t, http.MethodPut, "/sandbox/outage", `{"mode":"off"}`, nil)
+					w.provider.Send(t, http.MethodPut, "/sandbox/outage", `{"mode":"off"}`, nil)
 					require.NoError(t, step(t.Context(), w.service))
 				}
 				o.require(end)
@@ -41,8 +42,8 @@ func TestCredentialsThatAreNotAcceptedAreNotANo(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
 		w := newWorld(t, open)
-		wrong := w.serviceWith(newGateway(t, payments.StripeConfig{APIKey: "sk_wrong", URL: w.provider.url}))
-		other := w.serviceWith(newGateway(t, payments.StripeConfig{APIKey: "sk_test_of_another_account", URL: w.provider.url}))
+		wrong := w.serviceWith(newGateway(t, stripe.Config{APIKey: "sk_wrong", URL: w.provider.URL}))
+		other := w.serviceWith(newGateway(t, stripe.Config{APIKey: "sk_test_of_another_account", URL: w.provider.URL}))
 		o := w.order("pm_card_visa")
 		steps, end := o.life("refund")
 		for i, step := range steps {

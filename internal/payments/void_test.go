@@ -18,7 +18,7 @@ func (o order) doubt(step attempt, call string, happens bool) {
 	o.t.Helper()
 	lost, none := false, func(string, string) error { return nil }
 	lose := func(now, _ string) error {
-		if now != call && !(lost && now == "get") {
+		if now != call && (!lost || now != "get") {
 			return nil
 		}
 		lost = true

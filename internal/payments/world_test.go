@@ -17,6 +17,7 @@ import (
 	"example.com/orderly/internal/outbox"
 	"example.com/orderly/internal/payments"
 	"example.com/orderly/internal/payments/gatewaytest"
+	"example.com/orderly/internal/payments/stripe"
 	"example.com/orderly/internal/sandbox"
 	"example.com/orderly/internal/testenv"
 )
@@ -26,7 +27,7 @@ const amount = 3000
 // world is a payments service between a database and a provider. Both are real, so attempts run in it as in production.
 type world struct {
 	t        *testing.T
-	provider provider
+	provider gatewaytest.Sandbox
 	gateway  payments.Gateway
 	db       *database.DB
 	service  *payments.Service
@@ -37,11 +38,11 @@ type world struct {
 func newWorld(t *testing.T, open testenv.Open) *world {
 	t.Helper()
 	w := &world{t: t, db: open("payments", payments.Migrations()...), ahead: new(atomic.Int64), orders: new(atomic.Int64)}
-	w.provider = newProvider(t, sandbox.Config{
+	w.provider = gatewaytest.NewSandbox(t, sandbox.Config{
 		Now:           func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) },
 		ProcessingFor: time.Hour, SlowAnswer: time.Minute,
 	})
-	w.gateway = newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: w.provider.url, Timeout: time.Minute})
+	w.gateway = newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: w.provider.URL, Timeout: time.Minute})
 	w.service = w.serviceWith(w.gateway)
 	return w
 }
@@ -73,13 +74,20 @@ func (w *world) elsewhere() *payments.Service {
 	db, err := database.Open(w.t.Context(), "payments", at)
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { require.NoError(w.t, db.Close()) })
-	gateway := newGateway(w.t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: w.provider.url, Timeout: time.Minute})
+	gateway := newGateway(w.t, stripe.Config{APIKey: "sk_test_orderly", URL: w.provider.URL, Timeout: time.Minute})
 	return payments.New(outbox.New(db, "payments", time.Now), gateway)
 }
 
 func (w *world) forgetKeys() {
 	w.t.Helper()
-	w.provider.send(w.t, http.MethodPost, "/sandbox/forget-keys", "", nil)
+	w.provider.Send(w.t, http.MethodPost, "/sandbox/forget-keys", "", nil)
+}
+
+func newGateway(t *testing.T, cfg stripe.Config) payments.Gateway {
+	t.Helper()
+	g, err := stripe.New(cfg)
+	require.NoError(t, err)
+	return g
 }
 
 // order is an order to be paid, with the keys its saga would make.
@@ -187,14 +195,14 @@ func (o order) row() row {
 func (o order) book() []sandbox.Charge {
 	o.t.Helper()
 	var book []sandbox.Charge
-	o.provider.send(o.t, http.MethodGet, "/book?order_id="+o.id, "", &book)
+	o.provider.Send(o.t, http.MethodGet, "/book?order_id="+o.id, "", &book)
 	return book
 }
 
 func (o order) calls() map[string]int {
 	o.t.Helper()
 	var calls map[string]map[string]int
-	o.provider.send(o.t, http.MethodGet, "/sandbox/calls?order_id="+o.id, "", &calls)
+	o.provider.Send(o.t, http.MethodGet, "/sandbox/calls?order_id="+o.id, "", &calls)
 	return calls[o.id]
 }
 
@@ -234,13 +242,13 @@ func (o order) require(want standing) {
 // attempt's outcome.
 func (o order) freeze(call, when string, step attempt, on *payments.Service) (thaw func() error) {
 	o.t.Helper()
-	id, taken := o.provider.hold(o.t, gatewaytest.Call(call), o.id, when)
+	id, taken := o.provider.Hold(o.t, gatewaytest.Call(call), o.id, when)
 	done := make(chan error, 1)
 	go func() { done <- step(context.WithoutCancel(o.t.Context()), on) }()
 	require.Eventually(o.t, taken, 10*time.Second, 2*time.Millisecond, "the attempt never makes the call")
 	return func() error {
 		o.t.Helper()
-		o.provider.send(o.t, http.MethodDelete, "/sandbox/holds/"+id, "", nil)
+		o.provider.Send(o.t, http.MethodDelete, "/sandbox/holds/"+id, "", nil)
 		return <-done
 	}
 }

@@ -1,11 +1,9 @@
-package payments_test
+package stripe_test
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/payments"
 	"example.com/orderly/internal/payments/gatewaytest"
+	"example.com/orderly/internal/payments/stripe"
 	"example.com/orderly/internal/sandbox"
 )
 
@@ -22,7 +21,7 @@ func TestStripeGatewayAgainstTheSandboxConforms(t *testing.T) {
 	t.Parallel()
 	gatewaytest.Run(t, func(t *testing.T) gatewaytest.Fixture {
 		var ahead atomic.Int64
-		p := newProvider(t, sandbox.Config{
+		p := gatewaytest.NewSandbox(t, sandbox.Config{
 			Now:        func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
 			SlowAnswer: time.Minute, ProcessingFor: time.Hour,
 		})
@@ -35,9 +34,9 @@ func TestStripeGatewayAgainstTheSandboxConforms(t *testing.T) {
 			}
 		}
 		return gatewaytest.Fixture{
-			Gateway:     newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: p.url}),
-			WrongKey:    newGateway(t, payments.StripeConfig{APIKey: "sk_wrong", URL: p.url}),
-			Unreachable: newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: "http://127.0.0.1:1"}),
+			Gateway:     newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: p.URL}),
+			WrongKey:    newGateway(t, stripe.Config{APIKey: "sk_wrong", URL: p.URL}),
+			Unreachable: newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: "http://127.0.0.1:1"}),
 			Currency:    "EUR",
 
 			Succeeds: "pm_card_visa", RiskElevated: "pm_card_riskLevelElevated", NeedsAction: "pm_card_authenticationRequired",
@@ -48,103 +47,24 @@ func TestStripeGatewayAgainstTheSandboxConforms(t *testing.T) {
 			SavedErrorAfter: habit("error_after"), RateLimited: habit("rate_limited"), SlowAnswer: habit("slow"),
 
 			Settle:     func() { ahead.Add(int64(2 * time.Hour)) },
-			ForgetKeys: func(t *testing.T) { p.send(t, http.MethodPost, "/sandbox/forget-keys", "", nil) },
-			Delay:      p.delay,
-			Book:       p.totals,
+			ForgetKeys: func(t *testing.T) { p.Send(t, http.MethodPost, "/sandbox/forget-keys", "", nil) },
+			Delay:      p.Delay,
+			Book:       p.Totals,
 		}
 	})
 }
 
-// provider is a sandbox behind real HTTP.
-type provider struct{ url string }
-
-func newProvider(t *testing.T, cfg sandbox.Config) provider {
+func newGateway(t *testing.T, cfg stripe.Config) payments.Gateway {
 	t.Helper()
-	cfg.Dir = t.TempDir()
-	s, err := sandbox.Open(t.Context(), cfg)
-	require.NoError(t, err)
-	server := httptest.NewServer(s.Handler())
-	t.Cleanup(func() {
-		require.NoError(t, s.Close()) // first: it lets go of what is held, for which the server waits
-		server.Close()
-	})
-	return provider{server.URL}
-}
-
-func newGateway(t *testing.T, cfg payments.StripeConfig) payments.Gateway {
-	t.Helper()
-	g, err := payments.NewStripe(cfg)
+	g, err := stripe.New(cfg)
 	require.NoError(t, err)
 	return g
 }
 
-func (p provider) send(t *testing.T, method, path, body string, into any) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, p.url+path, strings.NewReader(body))
-	require.NoError(t, err)
-	res, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, res.Body.Close()) }()
-	require.Less(t, res.StatusCode, 300, "%s %s", method, path)
-	if into != nil {
-		require.NoError(t, json.NewDecoder(res.Body).Decode(into))
-	}
-}
-
-func (p provider) totals(t *testing.T, orderID string) gatewaytest.Totals {
-	t.Helper()
-	var book []sandbox.Charge
-	p.send(t, http.MethodGet, "/book", "", &book)
-	var sum gatewaytest.Totals
-	for _, c := range book {
-		if c.OrderID == orderID {
-			sum.Intents++
-			sum.Charges += c.Charges
-			sum.AuthorizedMinor += c.AuthorizedMinor
-			sum.CapturedMinor += c.CapturedMinor
-			sum.RefundedMinor += c.RefundedMinor
-		}
-	}
-	return sum
-}
-
-type heldCall struct {
-	ID    string `json:"id"`
-	Taken bool   `json:"taken"`
-}
-
-func (p provider) hold(t *testing.T, call gatewaytest.Call, orderID, when string) (id string, taken func() bool) {
-	t.Helper()
-	body, err := json.Marshal(map[string]string{"call": string(call), "order_id": orderID, "when": when})
-	require.NoError(t, err)
-	var h heldCall
-	p.send(t, http.MethodPost, "/sandbox/holds", string(body), &h)
-	return h.ID, func() bool {
-		var all []heldCall
-		p.send(t, http.MethodGet, "/sandbox/holds", "", &all)
-		for _, other := range all {
-			if other.ID == h.ID {
-				return other.Taken
-			}
-		}
-		return false
-	}
-}
-
-func (p provider) delay(t *testing.T, call gatewaytest.Call, orderID string) (waiting func() bool, arrive func()) {
-	before, waiting := p.hold(t, call, orderID, "before")
-	return waiting, func() {
-		after, carriedOut := p.hold(t, call, orderID, "after")
-		p.send(t, http.MethodDelete, "/sandbox/holds/"+before, "", nil)
-		require.Eventually(t, carriedOut, 10*time.Second, 5*time.Millisecond)
-		p.send(t, http.MethodDelete, "/sandbox/holds/"+after, "", nil)
-	}
-}
-
 func TestGatewayIsBoundedByItsTimeout(t *testing.T) {
 	t.Parallel()
-	p := newProvider(t, sandbox.Config{SlowAnswer: time.Hour})
-	g := newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: p.url, Timeout: 500 * time.Millisecond})
+	p := gatewaytest.NewSandbox(t, sandbox.Config{SlowAnswer: time.Hour})
+	g := newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: p.URL, Timeout: 500 * time.Millisecond})
 	_, err := g.Create(context.WithoutCancel(t.Context()), "k", payments.NewIntent{
 		OrderID: "o-1", AmountMinor: 1000, Currency: "USD", Method: "pm_sandbox_create_slow",
 	})
@@ -154,8 +74,8 @@ func TestGatewayIsBoundedByItsTimeout(t *testing.T) {
 // TestLostAnswerIsNeverAskedForTwiceBehindOurBack breaks a reused connection: net/http would repeat the request by itself.
 func TestLostAnswerIsNeverAskedForTwiceBehindOurBack(t *testing.T) {
 	t.Parallel()
-	p := newProvider(t, sandbox.Config{})
-	g := newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: p.url})
+	p := gatewaytest.NewSandbox(t, sandbox.Config{})
+	g := newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: p.URL})
 	i, err := g.Create(t.Context(), "create", payments.NewIntent{
 		OrderID: "o-1", AmountMinor: 1000, Currency: "USD", Method: "pm_sandbox_confirm_answer_lost",
 	})
@@ -163,7 +83,7 @@ func TestLostAnswerIsNeverAskedForTwiceBehindOurBack(t *testing.T) {
 	_, err = g.Confirm(t.Context(), "confirm", i.ID)
 	require.ErrorIs(t, err, payments.ErrUnknownOutcome)
 	var calls map[string]map[string]int
-	p.send(t, http.MethodGet, "/sandbox/calls?order_id=o-1", "", &calls)
+	p.Send(t, http.MethodGet, "/sandbox/calls?order_id=o-1", "", &calls)
 	require.Equal(t, map[string]int{"create": 1, "confirm": 1}, calls["o-1"])
 }
 
@@ -200,7 +120,7 @@ func TestAnswersThatAreNotAPositiveNoLeaveDoubt(t *testing.T) {
 				_, _ = w.Write([]byte(tc.body))
 			}))
 			t.Cleanup(server.Close)
-			_, err := newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: server.URL}).Capture(t.Context(), "k", "pi_1")
+			_, err := newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: server.URL}).Capture(t.Context(), "k", "pi_1")
 			require.Equal(t, tc.kind, fault.KindOf(err), "%v", err)
 			if tc.unknown {
 				require.ErrorIs(t, err, payments.ErrUnknownOutcome)
@@ -214,8 +134,8 @@ func TestAnswersThatAreNotAPositiveNoLeaveDoubt(t *testing.T) {
 // TestErrorsDoNotCarryTheClientSecret: Stripe embeds the whole intent in its errors, and errors end up in logs and histories.
 func TestErrorsDoNotCarryTheClientSecret(t *testing.T) {
 	t.Parallel()
-	p := newProvider(t, sandbox.Config{})
-	g := newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: p.url})
+	p := gatewaytest.NewSandbox(t, sandbox.Config{})
+	g := newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: p.URL})
 	i, err := g.Create(t.Context(), "k-1", payments.NewIntent{
 		OrderID: "o-1", AmountMinor: 1000, Currency: "USD", Method: "pm_sandbox_capture_refused",
 	})
@@ -231,7 +151,7 @@ func TestErrorsDoNotCarryTheClientSecret(t *testing.T) {
 		_, _ = w.Write([]byte(`{"error":{"type":"api_error","message":"oh","payment_intent":{"id":"pi_1","client_secret":"pi_1_secret_2"}}}`))
 	}))
 	t.Cleanup(server.Close)
-	_, err = newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: server.URL}).Capture(t.Context(), "k", "pi_1")
+	_, err = newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: server.URL}).Capture(t.Context(), "k", "pi_1")
 	require.ErrorIs(t, err, payments.ErrUnknownOutcome)
 	require.NotContains(t, err.Error(), "_secret_")
 }
@@ -243,7 +163,7 @@ func TestCardNumberIsNeitherSentNorShown(t *testing.T) {
 		t.Error("a card number was sent")
 	}))
 	t.Cleanup(server.Close)
-	g := newGateway(t, payments.StripeConfig{APIKey: "sk_test_orderly", URL: server.URL})
+	g := newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: server.URL})
 	const number = "4242424242424242"
 	err := g.Method(t.Context(), number)
 	require.Equal(t, payments.CodeUnknownMethod, fault.CodeOf(err))
@@ -255,6 +175,6 @@ func TestCardNumberIsNeitherSentNorShown(t *testing.T) {
 
 func TestGatewayWithoutAKeyIsAConfigurationError(t *testing.T) {
 	t.Parallel()
-	_, err := payments.NewStripe(payments.StripeConfig{})
+	_, err := stripe.New(stripe.Config{})
 	require.Equal(t, payments.CodeMisconfigured, fault.CodeOf(err))
 }

@@ -1,4 +1,5 @@
-package payments
+// Package stripe is the payments.Gateway that speaks Stripe's API, and how Stripe's answers map to the gateway's contract.
+package stripe
 
 import (
 	"context"
@@ -13,10 +14,11 @@ import (
 	"github.com/stripe/stripe-go/v85"
 
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/payments"
 )
 
-// StripeConfig says how to reach Stripe, or a sandbox that speaks its API.
-type StripeConfig struct {
+// Config says how to reach Stripe, or a sandbox that speaks its API.
+type Config struct {
 	APIKey string
 	// URL of the API without /v1; Stripe's own if empty.
 	URL string
@@ -24,18 +26,18 @@ type StripeConfig struct {
 	Timeout time.Duration
 }
 
-// Stripe is the Gateway that speaks Stripe's v1 API. It retries nothing by itself: retries belong to the saga, where they are
+// Gateway is the payments.Gateway that speaks Stripe's v1 API. It retries nothing by itself: retries belong to the saga, where they are
 // visible, and a second attempt is the caller's decision. Safe for concurrent use.
-type Stripe struct {
+type Gateway struct {
 	client *stripe.Client
 }
 
-var _ Gateway = (*Stripe)(nil)
+var _ payments.Gateway = (*Gateway)(nil)
 
-// NewStripe makes a gateway of its own: no state of the stripe package is touched. It makes no call.
-func NewStripe(cfg StripeConfig) (*Stripe, error) {
+// New makes a gateway of its own: no state of the stripe package is touched. It makes no call.
+func New(cfg Config) (*Gateway, error) {
 	if cfg.APIKey == "" {
-		return nil, fault.New(fault.Internal, CodeMisconfigured, "the Stripe API key is empty")
+		return nil, fault.New(fault.Internal, payments.CodeMisconfigured, "the Stripe API key is empty")
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
@@ -49,7 +51,7 @@ func NewStripe(cfg StripeConfig) (*Stripe, error) {
 	if cfg.URL != "" {
 		backend.URL = stripe.String(cfg.URL)
 	}
-	return &Stripe{client: stripe.NewClient(cfg.APIKey, stripe.WithBackends(stripe.NewBackendsWithConfig(backend)))}, nil
+	return &Gateway{client: stripe.NewClient(cfg.APIKey, stripe.WithBackends(stripe.NewBackendsWithConfig(backend)))}, nil
 }
 
 // noReplay keeps net/http from sending a request twice. It does so by itself when a reused connection breaks and the request carries
@@ -75,8 +77,8 @@ func newTransport() http.RoundTripper {
 	}}
 }
 
-// Method implements Gateway.
-func (s *Stripe) Method(ctx context.Context, id string) error {
+// Method implements payments.Gateway.
+func (s *Gateway) Method(ctx context.Context, id string) error {
 	if err := checkToken(id); err != nil {
 		return err
 	}
@@ -92,20 +94,20 @@ var token = regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,64}$`)
 // checkToken keeps what is not a token, a card number say, from being sent, logged or shown.
 func checkToken(id string) error {
 	if !token.MatchString(id) {
-		return fault.New(fault.Invalid, CodeUnknownMethod, "the payment method is not a token of the payment provider (pm_...)")
+		return fault.New(fault.Invalid, payments.CodeUnknownMethod, "the payment method is not a token of the payment provider (pm_...)")
 	}
 	return nil
 }
 
 func unknownMethod(id string) error {
-	return fault.New(fault.Invalid, CodeUnknownMethod, "payment method %q is not known", id)
+	return fault.New(fault.Invalid, payments.CodeUnknownMethod, "payment method %q is not known", id)
 }
 
-// Create implements Gateway. Only cards are offered: with Stripe's dashboard choosing the methods, a confirmation without the customer
+// Create implements payments.Gateway. Only cards are offered: with Stripe's dashboard choosing the methods, a confirmation without the customer
 // present would need a return URL.
-func (s *Stripe) Create(ctx context.Context, key string, in NewIntent) (Intent, error) {
+func (s *Gateway) Create(ctx context.Context, key string, in payments.NewIntent) (payments.Intent, error) {
 	if err := checkToken(in.Method); err != nil {
-		return Intent{}, err
+		return payments.Intent{}, err
 	}
 	p := &stripe.PaymentIntentCreateParams{
 		Amount:             stripe.Int64(in.AmountMinor),
@@ -121,9 +123,9 @@ func (s *Stripe) Create(ctx context.Context, key string, in NewIntent) (Intent, 
 	pi, err := s.client.V1PaymentIntents.Create(ctx, p)
 	if err != nil {
 		if e := new(stripe.Error); errors.As(err, &e) && e.Code == stripe.ErrorCodeResourceMissing && e.Param == "payment_method" {
-			return Intent{}, unknownMethod(in.Method)
+			return payments.Intent{}, unknownMethod(in.Method)
 		}
-		return Intent{}, classify("create", "", err)
+		return payments.Intent{}, classify("create", "", err)
 	}
 	if replayed(pi.LastResponse) {
 		return s.Get(ctx, pi.ID)
@@ -133,42 +135,42 @@ func (s *Stripe) Create(ctx context.Context, key string, in NewIntent) (Intent, 
 
 var latestCharge = stripe.StringSlice([]string{"latest_charge"})
 
-// Get implements Gateway.
-func (s *Stripe) Get(ctx context.Context, intentID string) (Intent, error) {
+// Get implements payments.Gateway.
+func (s *Gateway) Get(ctx context.Context, intentID string) (payments.Intent, error) {
 	pi, err := s.client.V1PaymentIntents.Retrieve(ctx, intentID, &stripe.PaymentIntentRetrieveParams{Expand: latestCharge})
 	if err != nil {
-		return Intent{}, classify("look-up", intentID, err)
+		return payments.Intent{}, classify("look-up", intentID, err)
 	}
 	return intentOf(pi), nil
 }
 
-// Confirm implements Gateway. A 402 is the issuer's word: recorded at Stripe, replayed to the key, and nothing is held, so it is a
+// Confirm implements payments.Gateway. A 402 is the issuer's word: recorded at Stripe, replayed to the key, and nothing is held, so it is a
 // decline even if it is a replay. A 500 is nobody's word: it is replayed too, yet the hold may be there.
-func (s *Stripe) Confirm(ctx context.Context, key, intentID string) (Intent, error) {
+func (s *Gateway) Confirm(ctx context.Context, key, intentID string) (payments.Intent, error) {
 	p := &stripe.PaymentIntentConfirmParams{Expand: latestCharge}
 	p.IdempotencyKey = stripe.String(key)
 	pi, err := s.client.V1PaymentIntents.Confirm(ctx, intentID, p)
 	return s.conclude(ctx, "confirm", intentID, pi, err, confirmed)
 }
 
-// Capture implements Gateway.
-func (s *Stripe) Capture(ctx context.Context, key, intentID string) (Intent, error) {
+// Capture implements payments.Gateway.
+func (s *Gateway) Capture(ctx context.Context, key, intentID string) (payments.Intent, error) {
 	p := &stripe.PaymentIntentCaptureParams{Expand: latestCharge}
 	p.IdempotencyKey = stripe.String(key)
 	pi, err := s.client.V1PaymentIntents.Capture(ctx, intentID, p)
 	return s.conclude(ctx, "capture", intentID, pi, err, captured)
 }
 
-// Void implements Gateway.
-func (s *Stripe) Void(ctx context.Context, key, intentID string) (Intent, error) {
+// Void implements payments.Gateway.
+func (s *Gateway) Void(ctx context.Context, key, intentID string) (payments.Intent, error) {
 	p := &stripe.PaymentIntentCancelParams{Expand: latestCharge}
 	p.IdempotencyKey = stripe.String(key)
 	pi, err := s.client.V1PaymentIntents.Cancel(ctx, intentID, p)
 	return s.conclude(ctx, "void", intentID, pi, err, voided)
 }
 
-// Refund implements Gateway.
-func (s *Stripe) Refund(ctx context.Context, key, intentID string, amountMinor int64) (Intent, error) {
+// Refund implements payments.Gateway.
+func (s *Gateway) Refund(ctx context.Context, key, intentID string, amountMinor int64) (payments.Intent, error) {
 	p := &stripe.RefundCreateParams{
 		PaymentIntent: stripe.String(intentID),
 		Amount:        stripe.Int64(amountMinor),
@@ -177,7 +179,7 @@ func (s *Stripe) Refund(ctx context.Context, key, intentID string, amountMinor i
 	p.IdempotencyKey = stripe.String(key)
 	refund, err := s.client.V1Refunds.Create(ctx, p)
 	if err == nil && (refund.Status == stripe.RefundStatusFailed || refund.Status == stripe.RefundStatusCanceled) {
-		return Intent{}, fault.New(fault.Conflict, "refund_"+string(refund.Status), "refund of intent %s: %s", intentID, refund.FailureReason)
+		return payments.Intent{}, fault.New(fault.Conflict, "refund_"+string(refund.Status), "refund of intent %s: %s", intentID, refund.FailureReason)
 	}
 	var pi *stripe.PaymentIntent
 	if err == nil && refund.PaymentIntent != nil {
@@ -189,9 +191,9 @@ func (s *Stripe) Refund(ctx context.Context, key, intentID string, amountMinor i
 
 // conclude turns an answer into the contract of Gateway. Where the answer is about the past (a replay) or about the state of the
 // intent and not about the call, the intent itself is asked and judge says what its state means for the call.
-func (s *Stripe) conclude(
-	ctx context.Context, call, intentID string, pi *stripe.PaymentIntent, err error, judge func(Intent) error,
-) (Intent, error) {
+func (s *Gateway) conclude(
+	ctx context.Context, call, intentID string, pi *stripe.PaymentIntent, err error, judge func(payments.Intent) error,
+) (payments.Intent, error) {
 	switch code := codeOf(err); {
 	case err == nil && pi != nil && !replayed(pi.LastResponse):
 		i := intentOf(pi)
@@ -200,20 +202,20 @@ func (s *Stripe) conclude(
 		code == stripe.ErrorCodeChargeAlreadyCaptured:
 		i, err := s.Get(ctx, intentID)
 		if err != nil {
-			return Intent{}, fmt.Errorf("%s of intent %s: %w", call, intentID, err)
+			return payments.Intent{}, fmt.Errorf("%s of intent %s: %w", call, intentID, err)
 		}
 		return i, verdict(call, i, judge)
 	default:
-		return Intent{}, classify(call, intentID, err)
+		return payments.Intent{}, classify(call, intentID, err)
 	}
 }
 
 var errUndecided = errors.New("the intent's state does not settle it yet")
 
-func verdict(call string, i Intent, judge func(Intent) error) error {
+func verdict(call string, i payments.Intent, judge func(payments.Intent) error) error {
 	err := judge(i)
 	if errors.Is(err, errUndecided) {
-		return &UnknownOutcome{Call: call, IntentID: i.ID, KeySpent: true, Err: fmt.Errorf("%w: %s", err, i.Status)}
+		return &payments.UnknownOutcome{Call: call, IntentID: i.ID, KeySpent: true, Err: fmt.Errorf("%w: %s", err, i.Status)}
 	}
 	return err
 }

@@ -1,4 +1,4 @@
-package payments
+package stripe
 
 import (
 	"errors"
@@ -10,54 +10,55 @@ import (
 	"github.com/stripe/stripe-go/v85"
 
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/payments"
 )
 
 // What the state of an intent means for a call that wanted something of it: nil if the call's goal holds.
 
-func confirmed(i Intent) error {
+func confirmed(i payments.Intent) error {
 	switch i.Status {
-	case Authorized, Captured, Processing, NeedsAction:
+	case payments.Authorized, payments.Captured, payments.Processing, payments.NeedsAction:
 		return nil
-	case Canceled:
-		return fault.New(fault.Conflict, CodeIntentCanceled, "intent %s was canceled", i.ID)
-	case NeedsMethod:
+	case payments.Canceled:
+		return fault.New(fault.Conflict, payments.CodeIntentCanceled, "intent %s was canceled", i.ID)
+	case payments.NeedsMethod:
 		if err := i.Decline(); err != nil {
 			return err
 		}
-		return fault.New(fault.Conflict, CodeUnknownMethod, "intent %s has no payment method", i.ID)
+		return fault.New(fault.Conflict, payments.CodeUnknownMethod, "intent %s has no payment method", i.ID)
 	default:
 		return errUndecided
 	}
 }
 
-func captured(i Intent) error {
+func captured(i payments.Intent) error {
 	switch i.Status {
-	case Captured:
+	case payments.Captured:
 		return nil
-	case Canceled:
-		return fault.New(fault.Conflict, CodeIntentCanceled, "intent %s was canceled", i.ID)
-	case NeedsMethod, NeedsConfirmation, NeedsAction:
-		return fault.New(fault.Conflict, CodeNotAuthorized, "intent %s is not authorised", i.ID)
+	case payments.Canceled:
+		return fault.New(fault.Conflict, payments.CodeIntentCanceled, "intent %s was canceled", i.ID)
+	case payments.NeedsMethod, payments.NeedsConfirmation, payments.NeedsAction:
+		return fault.New(fault.Conflict, payments.CodeNotAuthorized, "intent %s is not authorised", i.ID)
 	default:
 		return errUndecided
 	}
 }
 
-func voided(i Intent) error {
+func voided(i payments.Intent) error {
 	switch i.Status {
-	case Canceled:
+	case payments.Canceled:
 		return nil
-	case Captured:
-		return fault.New(fault.Conflict, CodeAlreadyCaptured, "intent %s was captured", i.ID)
+	case payments.Captured:
+		return fault.New(fault.Conflict, payments.CodeAlreadyCaptured, "intent %s was captured", i.ID)
 	default:
 		return errUndecided
 	}
 }
 
-func refunded(i Intent) error {
+func refunded(i payments.Intent) error {
 	switch {
 	case i.CapturedMinor == 0:
-		return fault.New(fault.Conflict, CodeNothingCaptured, "nothing was captured of intent %s", i.ID)
+		return fault.New(fault.Conflict, payments.CodeNothingCaptured, "nothing was captured of intent %s", i.ID)
 	case i.RefundedMinor == 0:
 		return errUndecided
 	default:
@@ -78,7 +79,7 @@ func classify(call, intentID string, err error) error {
 	if err == nil {
 		return nil
 	}
-	unknown := &UnknownOutcome{Call: call, IntentID: intentID, Err: err}
+	unknown := &payments.UnknownOutcome{Call: call, IntentID: intentID, Err: err}
 	e := new(stripe.Error)
 	if !errors.As(err, &e) {
 		return unknown // no answer, half an answer, or an answer that is not Stripe's
@@ -91,7 +92,7 @@ func classify(call, intentID string, err error) error {
 	}
 	switch status := e.HTTPStatusCode; {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return fault.New(fault.Internal, CodeMisconfigured, "%s: the payment provider refused our key: %v", call, brief(e))
+		return fault.New(fault.Internal, payments.CodeMisconfigured, "%s: the payment provider refused our key: %v", call, brief(e))
 	case e.Type == stripe.ErrorTypeIdempotency && status == http.StatusBadRequest:
 		// The key has been used for something else. What that did is not known here.
 		unknown.KeySpent = true
@@ -99,7 +100,7 @@ func classify(call, intentID string, err error) error {
 	case status == http.StatusConflict, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError, passing[e.Code]:
 		return unknown
 	case e.Type == stripe.ErrorTypeCard && (call == "confirm" || call == "create"):
-		return declined(reason(e))
+		return payments.Declined(reason(e))
 	case status == http.StatusNotFound, e.Code == stripe.ErrorCodeResourceMissing:
 		return fault.New(fault.NotFound, "unknown_intent", "%s: the payment provider does not know intent %q", call, intentID)
 	case status == http.StatusBadRequest && call == "create":
@@ -149,19 +150,19 @@ func retryAfter(header string) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-var statuses = map[stripe.PaymentIntentStatus]Status{
-	stripe.PaymentIntentStatusRequiresPaymentMethod: NeedsMethod,
-	stripe.PaymentIntentStatusRequiresConfirmation:  NeedsConfirmation,
-	stripe.PaymentIntentStatusRequiresAction:        NeedsAction,
-	stripe.PaymentIntentStatusProcessing:            Processing,
-	stripe.PaymentIntentStatusRequiresCapture:       Authorized,
-	stripe.PaymentIntentStatusSucceeded:             Captured,
-	stripe.PaymentIntentStatusCanceled:              Canceled,
+var statuses = map[stripe.PaymentIntentStatus]payments.Status{
+	stripe.PaymentIntentStatusRequiresPaymentMethod: payments.NeedsMethod,
+	stripe.PaymentIntentStatusRequiresConfirmation:  payments.NeedsConfirmation,
+	stripe.PaymentIntentStatusRequiresAction:        payments.NeedsAction,
+	stripe.PaymentIntentStatusProcessing:            payments.Processing,
+	stripe.PaymentIntentStatusRequiresCapture:       payments.Authorized,
+	stripe.PaymentIntentStatusSucceeded:             payments.Captured,
+	stripe.PaymentIntentStatusCanceled:              payments.Canceled,
 }
 
 // intentOf reads an intent whose latest charge is expanded.
-func intentOf(pi *stripe.PaymentIntent) Intent {
-	i := Intent{
+func intentOf(pi *stripe.PaymentIntent) payments.Intent {
+	i := payments.Intent{
 		ID: pi.ID, OrderID: pi.Metadata["order_id"], Status: statuses[pi.Status], AmountMinor: pi.Amount,
 		Currency: strings.ToUpper(string(pi.Currency)), CapturedMinor: pi.AmountReceived,
 	}
@@ -172,8 +173,8 @@ func intentOf(pi *stripe.PaymentIntent) Intent {
 		// What was held and never captured counts as refunded at Stripe once it is let go. It was never taken.
 		i.RefundedMinor = max(0, c.AmountRefunded-(c.Amount-c.AmountCaptured))
 		if c.Outcome != nil {
-			switch r := Risk(c.Outcome.RiskLevel); r {
-			case RiskNormal, RiskElevated, RiskHighest:
+			switch r := payments.Risk(c.Outcome.RiskLevel); r {
+			case payments.RiskNormal, payments.RiskElevated, payments.RiskHighest:
 				i.Risk = r
 			}
 		}
