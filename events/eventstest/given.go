@@ -19,8 +19,8 @@ import (
 // patience is how long a test waits for what must come.
 const patience = 30 * time.Second
 
-// SQLite opens an empty database for one test, as an inbox needs it; gone when the test ends.
-func SQLite(t testing.TB) *sql.DB {
+// SQLite opens a database for one test, with the tables of an inbox and the given ones; gone when the test ends.
+func SQLite(t testing.TB, own ...listen.Tables) *sql.DB {
 	t.Helper()
 	pool, err := listen.OpenSQLite(filepath.Join(t.TempDir(), "listener.db"))
 	if err != nil {
@@ -31,6 +31,13 @@ func SQLite(t testing.TB) *sql.DB {
 			t.Error(err)
 		}
 	})
+	inbox, err := listen.Open(t.Context(), pool, listen.SQLite, nil, listen.Options{})
+	if err == nil {
+		err = inbox.Migrate(t.Context(), own...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	return pool
 }
 
@@ -47,9 +54,9 @@ func Events(source, subject string, at time.Time, payloads ...events.Payload) []
 	return list
 }
 
-// Given has the listener handle these events and returns when all are done; the test then looks at the state. pool is the
-// listener's SQLite database with its own tables in it, opened like SQLite; the inbox's tables are added. Every event the
-// listener wants is delivered twice, and the test fails if one is applied more than once, is not applied, or ends dead.
+// Given has the listener handle these events and returns when all are done; the test then looks at the state. pool is what
+// SQLite returned, or a database opened like it. Every event the listener wants is delivered twice, and the test fails if one is
+// applied more than once, is not applied, or ends dead.
 func Given(t testing.TB, pool *sql.DB, listener listen.Listener, given ...events.Event) {
 	t.Helper()
 	inbox, applied := handle(t, pool, listener, given)
