@@ -128,6 +128,43 @@ func TestEveryKindOfCurrencyIsKnown(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestTheEventInTheDocumentIsOne(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../docs/events.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(document), "```json\n")
+	require.True(t, found)
+	written, _, _ := strings.Cut(rest, "```")
+	var event events.Event
+	require.NoError(t, json.Unmarshal([]byte(written), &event))
+	completed, err := events.As[events.OrderCompleted](event)
+	require.NoError(t, err)
+	encoded, err := json.Marshal(event)
+	require.NoError(t, err)
+	require.JSONEq(t, written, string(encoded))
+	require.Equal(t, "o-1", completed.OrderID)
+}
+
+func TestTheCatalogueOfTheDocumentIsComplete(t *testing.T) {
+	t.Parallel()
+	document, err := os.ReadFile("../docs/events.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(document), "\n## The catalogue\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n## ")
+	var want, have []string
+	for _, payload := range events.Catalogue() {
+		want = append(want, payload.EventType())
+	}
+	for line := range strings.Lines(table) {
+		if row, is := strings.CutPrefix(line, "| `"); is {
+			name, _, _ := strings.Cut(row, "`")
+			have = append(have, name)
+		}
+	}
+	require.Equal(t, want, have)
+}
+
 type schema struct {
 	ID         string             `json:"$id"`
 	Type       string             `json:"type"`
