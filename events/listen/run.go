@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
+	"example.com/orderly/internal/backoff"
 	"example.com/orderly/internal/database"
 )
 
@@ -24,7 +24,8 @@ const (
 	batchPause = 50 * time.Millisecond
 	// recordTimeout bounds writing down what became of an attempt, which must be tried although its context has ended.
 	recordTimeout = 5 * time.Second
-	maxPause      = 30 * time.Second
+	// maxPause is how long a worker stays away at most from a database that does not answer.
+	maxPause = 30 * time.Second
 )
 
 var errStopping = errors.New("the process is stopping")
@@ -98,14 +99,14 @@ func (in *Inbox) work(ctx, handling context.Context, l *registered) {
 				in.options.Log.Warn("listener pauses: its database does not answer", "listener", l.Name, "error", err)
 			}
 			failures++
-			wait(ctx, nil, pause(failures))
+			backoff.Wait(ctx, backoff.After(failures, time.Second, maxPause), nil)
 		case found == 0:
 			failures = 0
-			wait(ctx, l.woken, in.options.Poll)
+			backoff.Wait(ctx, in.options.Poll, l.woken)
 		default:
 			failures = 0
 			if together && found < batch {
-				wait(ctx, nil, batchPause)
+				backoff.Wait(ctx, batchPause, nil)
 			}
 		}
 	}
@@ -228,20 +229,4 @@ func (in *Inbox) release(ctx context.Context, claimed []row) error {
 		}
 		return nil
 	})
-}
-
-// pause is how long to stay away from a database that has failed this many times in a row.
-func pause(failures int) time.Duration {
-	longest := min(time.Second<<min(failures-1, 10), maxPause)
-	return longest/2 + rand.N(longest/2)
-}
-
-func wait(ctx context.Context, woken <-chan struct{}, longest time.Duration) {
-	timer := time.NewTimer(longest)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-woken:
-	case <-timer.C:
-	}
 }

@@ -12,6 +12,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/backoff"
 )
 
 const (
@@ -62,11 +63,11 @@ func (f *feed) run(ctx context.Context) error {
 		}
 		failures++
 		f.log.Warn("consuming was interrupted and begins anew", "error", err)
-		pause := backoff(failures)
+		wait := pause(failures)
 		if errors.Is(err, errCancelled) {
-			pause = max(pause, settle)
+			wait = max(wait, settle)
 		}
-		sleep(ctx, pause)
+		backoff.Wait(ctx, wait, nil)
 	}
 	return nil
 }
@@ -195,7 +196,7 @@ func (f *feed) consume(ctx context.Context, ch *amqp.Channel, deliveries <-chan 
 			held, failures = held[1:], 0
 			continue
 		}
-		timer := time.NewTimer(backoff(failures))
+		timer := time.NewTimer(pause(failures))
 		select {
 		case <-timer.C:
 		case err := <-ended:

@@ -9,6 +9,7 @@ import (
 
 	"example.com/orderly/events"
 	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/backoff"
 )
 
 const (
@@ -72,7 +73,7 @@ func (f *feed) awaitInbox(ctx context.Context) bool {
 			f.paused.Set(1)
 			f.log.Warn("consuming waits for the listener's database", "error", err)
 		}
-		sleep(ctx, backoff(failures))
+		backoff.Wait(ctx, pause(failures), nil)
 	}
 	return false
 }

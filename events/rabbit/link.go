@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/orderly/internal/backoff"
 )
 
 // link is a connection that is opened when it is needed and opened anew after its end. One goroutine dials, the others wait.
@@ -60,7 +62,7 @@ func (l *link) session(ctx context.Context, patience time.Duration) (*session, e
 	}
 	for {
 		wait := time.Until(l.notBefore)
-		if wait > 0 && (time.Since(began)+wait > patience || !sleep(ctx, wait)) {
+		if wait > 0 && (time.Since(began)+wait > patience || !backoff.Wait(ctx, wait, nil)) {
 			return nil, l.last
 		}
 		s, err := l.open(ctx)
@@ -113,7 +115,7 @@ func (l *link) fail(err error) {
 		l.Log.Warn("waiting for RabbitMQ", "role", l.role, "error", err)
 	}
 	l.failures++
-	l.notBefore = time.Now().Add(backoff(l.failures))
+	l.notBefore = time.Now().Add(pause(l.failures))
 	l.last = err
 }
 

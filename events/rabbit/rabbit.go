@@ -12,12 +12,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"strconv"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"example.com/orderly/internal/backoff"
 )
 
 // Config says which broker and which part of it. The zero value of everything but URL is what production uses.
@@ -101,21 +102,7 @@ func (e setupError) Error() string        { return e.text }
 func (e setupError) Is(target error) bool { return target == ErrSetup }
 func (e setupError) Unwrap() error        { return e.cause }
 
-// backoff is how long to wait after this many failures in a row: 0.2 s doubling to 10 s, with jitter so that many processes do
-// not come back at the same moment.
-func backoff(failures int) time.Duration {
-	longest := min(200*time.Millisecond<<min(max(failures-1, 0), 10), 10*time.Second)
-	return longest/2 + rand.N(longest/2)
-}
-
-// sleep reports whether it slept to the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+// pause is how long to wait after this many failures in a row.
+func pause(failures int) time.Duration {
+	return backoff.After(failures, 200*time.Millisecond, 10*time.Second)
 }
