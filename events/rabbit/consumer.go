@@ -13,12 +13,12 @@ import (
 
 // Consumer brings what arrives for the listeners of some inboxes into these inboxes.
 type Consumer struct {
-	link    *link
-	feeds   []*feed
-	stored  *prometheus.CounterVec
-	dead    *prometheus.CounterVec
-	paused  *prometheus.GaugeVec
-	started bool
+	connections *manager
+	queues      []*queueConsumer
+	stored      *prometheus.CounterVec
+	dead        *prometheus.CounterVec
+	paused      *prometheus.GaugeVec
+	started     bool
 }
 
 // NewConsumer returns the consumer for every listener of these inboxes. The error is an ErrSetup about the URL, or that two
@@ -32,7 +32,7 @@ func NewConsumer(cfg Config, inboxes ...*listen.Inbox) (*Consumer, error) {
 		return nil, err
 	}
 	c := &Consumer{
-		link: newLink(s, "consumer", nil),
+		connections: newManager(s, "consumer", nil),
 		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderly_rabbit_stored_total", Help: "Deliveries brought into a listener's inbox, redeliveries among them.",
 		}, []string{"listener"}),
@@ -45,8 +45,8 @@ func NewConsumer(cfg Config, inboxes ...*listen.Inbox) (*Consumer, error) {
 	}
 	for _, inbox := range inboxes {
 		for _, listener := range inbox.Subscriptions() {
-			c.feeds = append(c.feeds, &feed{
-				settings: s, link: c.link, inbox: inbox, listener: listener,
+			c.queues = append(c.queues, &queueConsumer{
+				settings: s, connections: c.connections, inbox: inbox, listener: listener,
 				log:    s.Log.With("listener", listener.Name),
 				stored: c.stored.WithLabelValues(listener.Name), dead: c.dead.WithLabelValues(listener.Name),
 				paused: c.paused.WithLabelValues(listener.Name),
@@ -63,7 +63,7 @@ func (c *Consumer) Describe(descriptions chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *Consumer) Collect(metrics chan<- prometheus.Metric) {
-	metrics <- c.link.epochs
+	metrics <- c.connections.opened
 	c.stored.Collect(metrics)
 	c.dead.Collect(metrics)
 	c.paused.Collect(metrics)
@@ -71,7 +71,7 @@ func (c *Consumer) Collect(metrics chan<- prometheus.Metric) {
 
 // Ping connects if need be and returns why that cannot be done now.
 func (c *Consumer) Ping(ctx context.Context) error {
-	_, err := c.link.session(ctx, time.Second)
+	_, err := c.connections.get(ctx, time.Second)
 	return err
 }
 
@@ -83,13 +83,13 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return errors.New("a consumer runs once")
 	}
 	c.started = true
-	defer c.link.close()
+	defer c.connections.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
-	for _, f := range c.feeds {
+	for _, q := range c.queues {
 		all.Go(func() {
-			if err := f.run(ctx); err != nil {
+			if err := q.run(ctx); err != nil {
 				cancel(err)
 			}
 		})

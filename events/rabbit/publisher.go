@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// lanes is how many batches are on their way at once: as many as there are outboxes to a process, about.
-	lanes = 4
-	// inFlight bounds the messages of a lane that wait for their confirm, and with it the returns that can be waiting.
+	// confirmChannels is how many batches are on their way at once: as many as there are outboxes to a process, about.
+	confirmChannels = 4
+	// inFlight bounds the messages of a channel that wait for their confirm, and with it the returns that can be waiting.
 	inFlight = 500
-	// patience is how long Publish waits for a broker that is away before it gives the batch back.
-	patience = 3 * time.Second
+	// publishWait is how long Publish waits for a broker that is away before it gives the batch back.
+	publishWait = 3 * time.Second
 )
 
 // Publisher hands events to the broker. Safe for use by several goroutines.
 type Publisher struct {
 	at            settings
-	link          *link
+	connections   *manager
 	subscriptions []listen.Subscription
-	// mend is when (Unix nanoseconds) the topology, which was seen to be broken, is to be declared again; 0 when it is sound.
-	mend     atomic.Int64
-	returned prometheus.Counter
-	nacked   prometheus.Counter
+	// redeclareAt is when (Unix nanoseconds) the topology, which was seen to be broken, is to be declared again; 0 when it is sound.
+	redeclareAt atomic.Int64
+	returned    prometheus.Counter
+	nacked      prometheus.Counter
 }
 
 // NewPublisher returns the publisher to a broker, whose queues for these subscriptions it declares before it publishes anything:
@@ -50,19 +50,19 @@ func NewPublisher(cfg Config, subscriptions ...listen.Subscription) (*Publisher,
 			Name: "orderly_rabbit_nacked_total", Help: "Events the broker refused.",
 		}),
 	}
-	p.link = newLink(s, "publisher", p.prepare)
+	p.connections = newManager(s, "publisher", p.prepare)
 	return p, nil
 }
 
 // Close ends the connection; Publish then fails.
 func (p *Publisher) Close() error {
-	p.link.close()
+	p.connections.close()
 	return nil
 }
 
 // Ping connects if need be and returns why that cannot be done now.
 func (p *Publisher) Ping(ctx context.Context) error {
-	_, err := p.link.session(ctx, time.Second)
+	_, err := p.connections.get(ctx, time.Second)
 	return err
 }
 
@@ -75,24 +75,24 @@ func (p *Publisher) Describe(descriptions chan<- *prometheus.Desc) {
 func (p *Publisher) Collect(metrics chan<- prometheus.Metric) {
 	metrics <- p.returned
 	metrics <- p.nacked
-	metrics <- p.link.epochs
+	metrics <- p.connections.opened
 }
 
-// prepare declares what the events go to and opens the lanes of a new connection.
-func (p *Publisher) prepare(_ context.Context, s *session) error {
-	if err := p.declareAll(s); err != nil {
+// prepare declares what the events go to and opens the confirm channels of a new connection.
+func (p *Publisher) prepare(_ context.Context, conn *connection) error {
+	if err := p.declareAll(conn); err != nil {
 		return err
 	}
-	s.lanes = make(chan *lane, lanes)
-	for range lanes {
-		ch, err := s.conn.Channel()
+	conn.free = make(chan *confirmChannel, confirmChannels)
+	for range confirmChannels {
+		ch, err := conn.amqp.Channel()
 		if err == nil {
 			err = ch.Confirm(false)
 		}
 		if err != nil {
 			return fmt.Errorf("open a channel with confirms: %w", err)
 		}
-		s.lanes <- &lane{
+		conn.free <- &confirmChannel{
 			channel: ch, exchange: p.at.exchange(),
 			returns: ch.NotifyReturn(make(chan amqp.Return, inFlight)),
 			closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
@@ -102,8 +102,8 @@ func (p *Publisher) prepare(_ context.Context, s *session) error {
 }
 
 // declareAll takes no binding away: a relay of an older version must not undo what a newer listener has bound.
-func (p *Publisher) declareAll(s *session) error {
-	ch, err := s.conn.Channel()
+func (p *Publisher) declareAll(conn *connection) error {
+	ch, err := conn.amqp.Channel()
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)
 	}
@@ -131,52 +131,52 @@ func (p *Publisher) Publish(ctx context.Context, messages []listen.Message) []er
 }
 
 func (p *Publisher) batch(ctx context.Context, messages []listen.Message, results []error) {
-	l, s, err := p.lane(ctx)
+	ch, conn, err := p.acquire(ctx)
 	if err != nil {
 		for i := range results {
 			results[i] = err
 		}
 		return
 	}
-	l.publish(ctx, s, messages, results)
-	s.lanes <- l
+	ch.publish(ctx, conn, messages, results)
+	conn.free <- ch
 	for _, result := range results {
 		switch {
 		case errors.Is(result, ErrReturned):
 			p.returned.Inc()
-			p.mend.CompareAndSwap(0, time.Now().Add(settle).UnixNano())
+			p.redeclareAt.CompareAndSwap(0, time.Now().Add(redeclareAfter).UnixNano())
 		case errors.Is(result, ErrNacked):
 			p.nacked.Inc()
 		}
 	}
 }
 
-// lane takes a free lane of a connection that is up and not blocked.
-func (p *Publisher) lane(ctx context.Context) (*lane, *session, error) {
-	s, err := p.link.session(ctx, patience)
+// acquire takes a free channel of a connection that is up and not blocked.
+func (p *Publisher) acquire(ctx context.Context) (*confirmChannel, *connection, error) {
+	conn, err := p.connections.get(ctx, publishWait)
 	if err != nil {
 		return nil, nil, err
 	}
-	if gate := s.blocked(); gate != nil {
+	if gate := conn.blocked(); gate != nil {
 		select {
 		case <-gate:
-		case <-s.over:
-			return nil, nil, s.why()
+		case <-conn.over:
+			return nil, nil, conn.why()
 		case <-ctx.Done():
 			return nil, nil, ErrBlocked
 		}
 	}
-	if due := p.mend.Load(); due != 0 && time.Now().UnixNano() >= due && p.mend.CompareAndSwap(due, 0) {
-		if err := s.bounded(ctx, func() error { return p.declareAll(s) }); err != nil {
-			s.kill() // the next connection begins by declaring
+	if due := p.redeclareAt.Load(); due != 0 && time.Now().UnixNano() >= due && p.redeclareAt.CompareAndSwap(due, 0) {
+		if err := conn.bounded(ctx, func() error { return p.declareAll(conn) }); err != nil {
+			conn.kill() // the next connection begins by declaring
 			return nil, nil, err
 		}
 	}
 	select {
-	case l := <-s.lanes:
-		return l, s, nil
-	case <-s.over:
-		return nil, nil, s.why()
+	case ch := <-conn.free:
+		return ch, conn, nil
+	case <-conn.over:
+		return nil, nil, conn.why()
 	case <-ctx.Done():
 		return nil, nil, fmt.Errorf("wait for earlier batches: %w", ctx.Err())
 	}

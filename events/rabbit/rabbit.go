@@ -2,7 +2,7 @@
 // Consumer that stores what arrives in the inboxes. It transports and remembers nothing: retries, dead events and order per
 // subject are the inbox's.
 //
-// Every connection is an epoch: when it ends, whatever was in flight on it is unknown, and the next epoch starts from nothing
+// No connection is repaired: when it ends, what was in flight on it is unknown, and the next one starts from nothing
 // (new connection, new channels, topology declared again). An acknowledgement that comes late fails on its own dead channel
 // instead of hitting another message of the next one, which is why the client's own recovery stays off.
 package rabbit

@@ -18,12 +18,12 @@ import (
 // Stated, because the default is none up to 3.13 and 20 from 4.0.
 const deliveryLimit = 100
 
-// settle is how long a queue that has gone missing is left alone before it is made anew. When it comes back within milliseconds
+// redeclareAfter is how long a queue that has gone missing is left alone before it is made anew. When it comes back within milliseconds
 // a broker (3.10 does) attaches the old consumers to the new queue and delivers nothing to them, instead of cancelling them.
-const settle = time.Second
+const redeclareAfter = time.Second
 
 // anything is the binding key of a listener that wants every type.
-const anything = "#"
+const allTypes = "#"
 
 func (c settings) exchange() string           { return c.Prefix + ".events" }
 func (c settings) deadExchange() string       { return c.Prefix + ".dead" }
@@ -72,13 +72,13 @@ func withChannel(ctx context.Context, cfg Config, role string, calls func(settin
 	if err != nil {
 		return err
 	}
-	s, err := c.dial(ctx, role)
+	conn, err := c.dial(ctx, role)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	return s.bounded(ctx, func() error {
-		ch, err := s.conn.Channel()
+	defer conn.close()
+	return conn.bounded(ctx, func() error {
+		ch, err := conn.amqp.Channel()
 		if err != nil {
 			return fmt.Errorf("open a channel: %w", err)
 		}
@@ -131,7 +131,7 @@ func (c settings) declare(ch *amqp.Channel, subscription listen.Subscription) er
 // not there is no error. Types that have left the catalogue are not found this way; nobody publishes them.
 func (c settings) unbind(ch *amqp.Channel, subscription listen.Subscription) error {
 	wanted := keys(subscription)
-	stale := []string{anything}
+	stale := []string{allTypes}
 	for _, payload := range events.Catalogue() {
 		stale = append(stale, payload.EventType())
 	}
@@ -148,7 +148,7 @@ func (c settings) unbind(ch *amqp.Channel, subscription listen.Subscription) err
 
 func keys(subscription listen.Subscription) []string {
 	if len(subscription.Types) == 0 {
-		return []string{anything}
+		return []string{allTypes}
 	}
 	return subscription.Types
 }

@@ -23,14 +23,14 @@ const (
 	heartbeat = 10 * time.Second
 )
 
-// session is one connection, from dial to its end. It is never repaired.
-type session struct {
-	conn   *amqp.Connection
+// connection is one connection to the broker, from dial to its end. It is never repaired.
+type connection struct {
+	amqp   *amqp.Connection
 	socket net.Conn
 	// over is closed when the connection has ended, whoever ended it.
 	over chan struct{}
-	// lanes are the publisher's channels; empty on the consumer's side.
-	lanes chan *lane
+	// free are the publisher's channels that no batch uses; nil on the consumer's side.
+	free chan *confirmChannel
 
 	lock   sync.Mutex
 	reason error
@@ -39,7 +39,7 @@ type session struct {
 }
 
 // dial opens a connection. The error is an ErrSetup where the broker has said that trying again would not help.
-func (c settings) dial(ctx context.Context, role string) (*session, error) {
+func (c settings) dial(ctx context.Context, role string) (*connection, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	properties := amqp.NewConnectionProperties()
@@ -66,11 +66,11 @@ func (c settings) dial(ctx context.Context, role string) (*session, error) {
 		}
 		return nil, c.explain(err)
 	}
-	s := &session{conn: conn, socket: socket, over: make(chan struct{})}
+	opened := &connection{amqp: conn, socket: socket, over: make(chan struct{})}
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 8))
-	go s.watch(closed, blocked)
-	return s, nil
+	go opened.watch(closed, blocked)
+	return opened, nil
 }
 
 // login is SASL PLAIN that has the broker say so when it refuses it. Without this capability, which the client does not
@@ -120,80 +120,80 @@ func (c settings) explain(err error) error {
 	return fmt.Errorf("connect to RabbitMQ at %s (RABBITMQ_URL): %w", c.where, err)
 }
 
-func (s *session) watch(closed <-chan *amqp.Error, blocked <-chan amqp.Blocking) {
+func (c *connection) watch(closed <-chan *amqp.Error, blocked <-chan amqp.Blocking) {
 	for {
 		select {
 		case err := <-closed: // nil when we closed it ourselves
-			s.lock.Lock()
+			c.lock.Lock()
 			if err != nil {
-				s.reason = err
+				c.reason = err
 			}
-			s.lock.Unlock()
-			close(s.over)
+			c.lock.Unlock()
+			close(c.over)
 			return
 		case b, ok := <-blocked:
 			if !ok {
 				blocked = nil
 				continue
 			}
-			s.block(b.Active)
+			c.block(b.Active)
 		}
 	}
 }
 
-func (s *session) block(active bool) {
-	s.lock.Lock()
-	defer s.lock.Unlock()
+func (c *connection) block(active bool) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
 	switch {
-	case active && s.gate == nil:
-		s.gate = make(chan struct{})
-	case !active && s.gate != nil:
-		close(s.gate)
-		s.gate = nil
+	case active && c.gate == nil:
+		c.gate = make(chan struct{})
+	case !active && c.gate != nil:
+		close(c.gate)
+		c.gate = nil
 	}
 }
 
 // blocked returns a channel that is closed when the broker takes messages again, or nil when it does.
-func (s *session) blocked() <-chan struct{} {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	return s.gate
+func (c *connection) blocked() <-chan struct{} {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	return c.gate
 }
 
-func (s *session) ended() bool {
+func (c *connection) ended() bool {
 	select {
-	case <-s.over:
+	case <-c.over:
 		return true
 	default:
 		return false
 	}
 }
 
-// why is the reason the session ended.
-func (s *session) why() error {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	if s.reason == nil {
+// why is the reason the connection ended.
+func (c *connection) why() error {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if c.reason == nil {
 		return errors.New("the connection was closed")
 	}
-	return s.reason
+	return c.reason
 }
 
-// kill ends the session at once, also under a call that hangs in the socket. The client's CloseDeadline would not: every
+// kill ends the connection at once, also under a call that hangs in the socket. The client's CloseDeadline would not: every
 // heartbeat that still arrives moves its deadline.
-func (s *session) kill() { _ = s.socket.Close() }
+func (c *connection) kill() { _ = c.socket.Close() }
 
-// close ends the session in order, within closeTimeout.
-func (s *session) close() {
-	hard := time.AfterFunc(closeTimeout, s.kill)
+// close ends the connection in order, within closeTimeout.
+func (c *connection) close() {
+	hard := time.AfterFunc(closeTimeout, c.kill)
 	defer hard.Stop()
-	_ = s.conn.Close()
-	<-s.over
+	_ = c.amqp.Close()
+	<-c.over
 }
 
-// bounded runs calls that know no context; when ctx ends first, the session is killed and they return.
-func (s *session) bounded(ctx context.Context, calls func() error) error {
-	stop := context.AfterFunc(ctx, s.kill)
+// bounded runs calls that know no context; when ctx ends first, the connection is killed and they return.
+func (c *connection) bounded(ctx context.Context, calls func() error) error {
+	stop := context.AfterFunc(ctx, c.kill)
 	err := calls()
 	if !stop() && ctx.Err() != nil && err != nil {
 		return fmt.Errorf("RabbitMQ did not answer in time: %w", context.Cause(ctx))

@@ -17,22 +17,22 @@ const (
 	maxShort = 255
 )
 
-// lane is one channel in confirm mode, used by one batch at a time.
-type lane struct {
+// confirmChannel is one channel in confirm mode, used by one batch at a time.
+type confirmChannel struct {
 	channel  *amqp.Channel
 	exchange string
 	returns  chan amqp.Return
 	closed   chan *amqp.Error
 	// unsettled are confirms that an earlier batch did not live to see. While there are any, nothing more goes out, so that
 	// returns never holds more than inFlight: the client drops what does not fit, and a lost return is a lost event.
-	unsettled []*amqp.DeferredConfirmation
+	unconfirmed []*amqp.DeferredConfirmation
 }
 
-func (l *lane) publish(ctx context.Context, s *session, messages []listen.Message, results []error) {
+func (c *confirmChannel) publish(ctx context.Context, conn *connection, messages []listen.Message, results []error) {
 	confirms := make([]*amqp.DeferredConfirmation, len(messages))
-	if l.catchUp(ctx); len(l.unsettled) == 0 {
-		l.drain() // of the batch before, which has been reported as not confirmed
-		l.send(ctx, s, messages, results, confirms)
+	if c.catchUp(ctx); len(c.unconfirmed) == 0 {
+		c.drain() // of the batch before, which has been reported as not confirmed
+		c.send(ctx, conn, messages, results, confirms)
 	}
 	for i, confirm := range confirms {
 		if confirm == nil {
@@ -44,51 +44,51 @@ func (l *lane) publish(ctx context.Context, s *session, messages []listen.Messag
 		acked, err := confirm.WaitContext(ctx)
 		switch {
 		case err != nil:
-			l.unsettled = append(l.unsettled, confirm)
+			c.unconfirmed = append(c.unconfirmed, confirm)
 			results[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, err)
-		case !acked && l.channel.IsClosed():
-			results[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, l.why(s))
+		case !acked && c.channel.IsClosed():
+			results[i] = fmt.Errorf("%w: %w", ErrUnconfirmed, c.why(conn))
 		case !acked:
 			results[i] = ErrNacked
 		}
 	}
 	// The client reads a return before the confirm that follows it, so whatever was returned is here by now.
-	returned := l.drain()
+	returned := c.drain()
 	for i, message := range messages {
 		if results[i] == nil && returned[message.ID] {
-			results[i] = fmt.Errorf("%w: exchange %s, routing key %s", ErrReturned, l.exchange, message.Type)
+			results[i] = fmt.Errorf("%w: exchange %s, routing key %s", ErrReturned, c.exchange, message.Type)
 		}
 	}
 	// Confirms that stay away without the broker saying why are those of a dead socket; so is a channel the broker has closed.
-	if l.channel.IsClosed() || len(l.unsettled) > 0 && s.blocked() == nil {
-		s.kill()
+	if c.channel.IsClosed() || len(c.unconfirmed) > 0 && conn.blocked() == nil {
+		conn.kill()
 	}
 }
 
 // catchUp waits for the confirms of the batch before.
-func (l *lane) catchUp(ctx context.Context) {
-	for len(l.unsettled) > 0 {
-		if _, err := l.unsettled[0].WaitContext(ctx); err != nil {
+func (c *confirmChannel) catchUp(ctx context.Context) {
+	for len(c.unconfirmed) > 0 {
+		if _, err := c.unconfirmed[0].WaitContext(ctx); err != nil {
 			return
 		}
-		l.unsettled = l.unsettled[1:]
+		c.unconfirmed = c.unconfirmed[1:]
 	}
 }
 
 // send writes the messages without waiting for confirms. A write that hangs in the socket holds locks of the client and knows
 // no context, so when ctx ends the socket is closed under it.
-func (l *lane) send(ctx context.Context, s *session, messages []listen.Message, results []error, confirms []*amqp.DeferredConfirmation) {
-	defer context.AfterFunc(ctx, s.kill)()
+func (c *confirmChannel) send(ctx context.Context, conn *connection, messages []listen.Message, results []error, confirms []*amqp.DeferredConfirmation) {
+	defer context.AfterFunc(ctx, conn.kill)()
 	for i, message := range messages {
 		if results[i] = sendable(message); results[i] != nil {
 			continue
 		}
-		if s.blocked() != nil {
+		if conn.blocked() != nil {
 			results[i] = ErrBlocked
 			continue
 		}
 		var err error
-		confirms[i], err = l.channel.PublishWithDeferredConfirmWithContext(ctx, l.exchange, message.Type, true, false, amqp.Publishing{
+		confirms[i], err = c.channel.PublishWithDeferredConfirmWithContext(ctx, c.exchange, message.Type, true, false, amqp.Publishing{
 			ContentType: events.ContentType, DeliveryMode: amqp.Persistent, MessageId: message.ID, Type: message.Type,
 			AppId: "orderly", Body: message.Body,
 		})
@@ -109,11 +109,11 @@ func sendable(message listen.Message) error {
 }
 
 // drain empties the returns that are there and says whose they are.
-func (l *lane) drain() map[string]bool {
+func (c *confirmChannel) drain() map[string]bool {
 	var ids map[string]bool
 	for {
 		select {
-		case r, ok := <-l.returns:
+		case r, ok := <-c.returns:
 			if !ok {
 				return ids
 			}
@@ -127,14 +127,14 @@ func (l *lane) drain() map[string]bool {
 	}
 }
 
-func (l *lane) why(s *session) error {
+func (c *confirmChannel) why(conn *connection) error {
 	select {
-	case err := <-l.closed:
+	case err := <-c.closed:
 		if err != nil {
 			return err
 		}
-	case <-s.over:
-		return s.why()
+	case <-conn.over:
+		return conn.why()
 	default:
 	}
 	return amqp.ErrClosed

@@ -32,53 +32,53 @@ var (
 	errEnded     = errors.New("the channel has ended")
 )
 
-// feed is one listener's way from its queue to its inbox.
-type feed struct {
+// queueConsumer is one listener's way from its queue to its inbox.
+type queueConsumer struct {
 	settings
-	link     *link
-	inbox    *listen.Inbox
-	listener listen.Subscription
-	log      *slog.Logger
-	stored   prometheus.Counter
-	dead     prometheus.Counter
-	paused   prometheus.Gauge
+	connections *manager
+	inbox       *listen.Inbox
+	listener    listen.Subscription
+	log         *slog.Logger
+	stored      prometheus.Counter
+	dead        prometheus.Counter
+	paused      prometheus.Gauge
 
-	// consumed is whether an epoch has come as far as consuming.
+	// consumed is whether a connection has come as far as consuming.
 	consumed bool
 }
 
-// run goes through epochs until ctx ends.
-func (f *feed) run(ctx context.Context) error {
+// run goes through connections until ctx ends.
+func (q *queueConsumer) run(ctx context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
 		began := time.Now()
-		err := f.epoch(ctx)
+		err := q.consumeOnce(ctx)
 		if err == nil || ctx.Err() != nil {
 			continue
 		}
-		if errors.Is(err, ErrSetup) && !f.consumed {
+		if errors.Is(err, ErrSetup) && !q.consumed {
 			return err
 		}
 		if time.Since(began) > time.Minute {
 			failures = 0
 		}
 		failures++
-		f.log.Warn("consuming was interrupted and begins anew", "error", err)
+		q.log.Warn("consuming was interrupted and begins anew", "error", err)
 		wait := pause(failures)
 		if errors.Is(err, errCancelled) {
-			wait = max(wait, settle)
+			wait = max(wait, redeclareAfter)
 		}
 		backoff.Wait(ctx, wait, nil)
 	}
 	return nil
 }
 
-// epoch consumes on a channel of its own until that ends, or until ctx does.
-func (f *feed) epoch(ctx context.Context) error {
+// consumeOnce consumes on a channel of its own until that ends, or until ctx does.
+func (q *queueConsumer) consumeOnce(ctx context.Context) error {
 	// A delivery that is not acknowledged counts towards the delivery limit, so nothing is asked for that could not be kept.
-	if !f.awaitInbox(ctx) {
+	if !q.awaitInbox(ctx) {
 		return nil
 	}
-	s, err := f.link.session(ctx, math.MaxInt64)
+	conn, err := q.connections.get(ctx, math.MaxInt64)
 	if err != nil {
 		return err
 	}
@@ -87,16 +87,16 @@ func (f *feed) epoch(ctx context.Context) error {
 	// Not under ctx: the connection is shared with listeners that are still coming to rest.
 	setup, cancel := context.WithTimeout(context.WithoutCancel(ctx), setupTimeout)
 	defer cancel()
-	if err := s.bounded(setup, func() error { ch, deliveries, err = f.subscribe(s); return err }); err != nil {
+	if err := conn.bounded(setup, func() error { ch, deliveries, err = q.subscribe(conn); return err }); err != nil {
 		return err
 	}
-	f.consumed = true
+	q.consumed = true
 	defer func() {
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
-		_ = s.bounded(stop, ch.Close)
+		_ = conn.bounded(stop, ch.Close)
 	}()
-	return f.consume(ctx, ch, buffered(deliveries))
+	return q.consume(ctx, ch, buffered(deliveries))
 }
 
 // buffered makes what has been delivered available at once: the client hands it over one by one. It never blocks, because what
@@ -112,29 +112,29 @@ func buffered(deliveries <-chan amqp.Delivery) <-chan amqp.Delivery {
 	return arrived
 }
 
-func (f *feed) subscribe(s *session) (*amqp.Channel, <-chan amqp.Delivery, error) {
-	ch, err := s.conn.Channel()
+func (q *queueConsumer) subscribe(conn *connection) (*amqp.Channel, <-chan amqp.Delivery, error) {
+	ch, err := conn.amqp.Channel()
 	if err != nil {
 		return nil, nil, fmt.Errorf("open a channel: %w", err)
 	}
 	deliveries, err := func() (<-chan amqp.Delivery, error) {
-		if err := f.declare(ch, f.listener); err != nil {
+		if err := q.declare(ch, q.listener); err != nil {
 			return nil, err
 		}
-		if !f.consumed {
-			// Once per start, not per epoch: a process of an older version that merely reconnects must not undo what a newer
+		if !q.consumed {
+			// Once per start, not per connection: a process of an older version that merely reconnects must not undo what a newer
 			// one has bound.
-			if err := f.unbind(ch, f.listener); err != nil {
+			if err := q.unbind(ch, q.listener); err != nil {
 				return nil, err
 			}
 		}
 		if err := ch.Qos(prefetch, 0, false); err != nil {
 			return nil, fmt.Errorf("set the prefetch: %w", err)
 		}
-		queue := f.queue(f.listener.Name)
+		queue := q.queue(q.listener.Name)
 		deliveries, err := ch.Consume(queue, queue, false, false, false, false, nil)
 		if err != nil {
-			return nil, f.refused(err, "consume", "queue", queue)
+			return nil, q.refused(err, "consume", "queue", queue)
 		}
 		return deliveries, nil
 	}()
@@ -145,9 +145,9 @@ func (f *feed) subscribe(s *session) (*amqp.Channel, <-chan amqp.Delivery, error
 }
 
 // consume stores, commits, and only then acknowledges, on the channel the deliveries came by.
-func (f *feed) consume(ctx context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery) error {
+func (q *queueConsumer) consume(ctx context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery) error {
 	var held []amqp.Delivery // delivered, not stored; the oldest first
-	defer f.paused.Set(0)
+	defer q.paused.Set(0)
 	ended := ch.NotifyClose(make(chan *amqp.Error, 1))
 	for failures := 0; ; {
 		if len(held) == 0 {
@@ -158,7 +158,7 @@ func (f *feed) consume(ctx context.Context, ch *amqp.Channel, deliveries <-chan 
 				}
 				held = append(held, d)
 			case <-ctx.Done():
-				return f.finish(ctx, ch, deliveries, held)
+				return q.finish(ctx, ch, deliveries, held)
 			}
 		}
 		limit := batchSize
@@ -169,15 +169,15 @@ func (f *feed) consume(ctx context.Context, ch *amqp.Channel, deliveries <-chan 
 		if held, open = gather(held, deliveries, limit); !open {
 			return why(ch, ended)
 		}
-		stored, err := f.store(ctx, held)
+		stored, err := q.store(ctx, held)
 		if stored > 0 {
 			if err := ch.Ack(held[stored-1].DeliveryTag, true); err != nil {
 				return fmt.Errorf("acknowledge what is stored: %w", err)
 			}
-			f.stored.Add(float64(stored))
+			q.stored.Add(float64(stored))
 			if failures > 0 {
-				f.paused.Set(0)
-				f.log.Info("consuming goes on")
+				q.paused.Set(0)
+				q.log.Info("consuming goes on")
 			}
 			held, failures = held[stored:], 0
 		}
@@ -186,11 +186,11 @@ func (f *feed) consume(ctx context.Context, ch *amqp.Channel, deliveries <-chan 
 		}
 		failures++
 		if failures == 1 {
-			f.paused.Set(1)
-			f.log.Warn("consuming pauses: the inbox does not take what arrives", "waiting", len(held), "error", err)
+			q.paused.Set(1)
+			q.log.Warn("consuming pauses: the inbox does not take what arrives", "waiting", len(held), "error", err)
 		}
-		if failures >= suspicion && f.refuses(ctx, held) {
-			if err := f.setAside(ch, held[0], err); err != nil {
+		if failures >= poisonAfter && q.isPoison(ctx, held) {
+			if err := q.deadLetter(ch, held[0], err); err != nil {
 				return err
 			}
 			held, failures = held[1:], 0
@@ -204,7 +204,7 @@ func (f *feed) consume(ctx context.Context, ch *amqp.Channel, deliveries <-chan 
 			return end(err)
 		case <-ctx.Done():
 			timer.Stop()
-			return f.finish(ctx, ch, deliveries, held)
+			return q.finish(ctx, ch, deliveries, held)
 		}
 	}
 }
@@ -212,7 +212,7 @@ func (f *feed) consume(ctx context.Context, ch *amqp.Channel, deliveries <-chan 
 // finish stores and acknowledges what has been delivered; the caller then closes the channel. The consumer is not cancelled
 // first: the broker would hand what follows to the next consumer while this one still holds what comes before it. Closing the
 // channel gives the rest back in its place.
-func (f *feed) finish(ctx context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery, held []amqp.Delivery) error {
+func (q *queueConsumer) finish(ctx context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery, held []amqp.Delivery) error {
 	for open := true; open && len(held) < prefetch; {
 		select {
 		case d, more := <-deliveries:
@@ -226,13 +226,13 @@ func (f *feed) finish(ctx context.Context, ch *amqp.Channel, deliveries <-chan a
 	if len(held) == 0 {
 		return nil
 	}
-	stored, err := f.store(ctx, held)
+	stored, err := q.store(ctx, held)
 	if err != nil {
-		f.log.Warn("stopped before everything that was delivered could be stored; the broker keeps it", "waiting", len(held)-stored,
+		q.log.Warn("stopped before everything that was delivered could be stored; the broker keeps it", "waiting", len(held)-stored,
 			"error", err)
 	}
 	if stored > 0 {
-		f.stored.Add(float64(stored))
+		q.stored.Add(float64(stored))
 		_ = ch.Ack(held[stored-1].DeliveryTag, true) // when it fails they come again, and the inbox knows them
 	}
 	return nil

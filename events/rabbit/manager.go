@@ -1,0 +1,130 @@
+package rabbit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/orderly/internal/backoff"
+)
+
+// manager opens a connection when it is needed, and a new one after its end. One goroutine dials, the others wait.
+type manager struct {
+	settings
+	role string
+	// prepare makes a new connection ready for use; nil where there is nothing to do.
+	prepare func(ctx context.Context, conn *connection) error
+	opened  prometheus.Counter
+
+	turn      chan struct{} // held by whoever reads or changes what is below
+	current   *connection
+	closed    bool
+	failures  int
+	notBefore time.Time
+	last      error
+}
+
+func newManager(s settings, role string, prepare func(context.Context, *connection) error) *manager {
+	return &manager{
+		settings: s, role: role, prepare: prepare, turn: make(chan struct{}, 1),
+		opened: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "orderly_rabbit_epochs_total", Help: "Connections opened to RabbitMQ; more than one is a reconnect.",
+			ConstLabels: prometheus.Labels{"role": role},
+		}),
+	}
+}
+
+// get returns the connection that is up, or opens one. It tries again, with back-off, for as long as patience lasts; an
+// attempt that has begun then is finished. It returns at once when ctx ends or with an ErrSetup.
+func (m *manager) get(ctx context.Context, patience time.Duration) (*connection, error) {
+	began := time.Now()
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-time.After(patience):
+		return nil, fmt.Errorf("still waiting for RabbitMQ at %s", m.where)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for RabbitMQ at %s: %w", m.where, ctx.Err())
+	}
+	if m.closed {
+		return nil, errClosed
+	}
+	if m.current != nil {
+		if !m.current.ended() {
+			return m.current, nil
+		}
+		m.Log.Warn("the connection to RabbitMQ has ended", "role", m.role, "error", m.current.why())
+		m.current = nil
+	}
+	for {
+		wait := time.Until(m.notBefore)
+		if wait > 0 && (time.Since(began)+wait > patience || !backoff.Wait(ctx, wait, nil)) {
+			return nil, m.last
+		}
+		conn, err := m.open(ctx)
+		if err == nil {
+			return conn, nil
+		}
+		if over(ctx) {
+			// Whoever asked was in a hurry, which says nothing about the broker: the next one must not have to wait for it.
+			return nil, err
+		}
+		m.fail(err)
+		if errors.Is(err, ErrSetup) {
+			return nil, err
+		}
+	}
+}
+
+// over reports that ctx has ended. A socket with its deadline can be a moment ahead of it.
+func over(ctx context.Context) bool {
+	deadline, bounded := ctx.Deadline()
+	return ctx.Err() != nil || bounded && !time.Now().Before(deadline)
+}
+
+func (m *manager) open(ctx context.Context) (*connection, error) {
+	conn, err := m.dial(ctx, m.role)
+	if err != nil {
+		return nil, err
+	}
+	if m.prepare != nil {
+		if err := conn.bounded(ctx, func() error { return m.prepare(ctx, conn) }); err != nil {
+			conn.close()
+			return nil, err
+		}
+	}
+	if m.failures > 0 {
+		m.Log.Info("connected to RabbitMQ", "role", m.role, "at", m.where)
+	}
+	m.opened.Inc()
+	m.current, m.failures, m.notBefore, m.last = conn, 0, time.Time{}, nil
+	return conn, nil
+}
+
+// fail notes a failed attempt and speaks of it once, and again when it turns into something that somebody must mend.
+func (m *manager) fail(err error) {
+	setup := errors.Is(err, ErrSetup)
+	switch {
+	case setup && !errors.Is(m.last, ErrSetup):
+		m.Log.Log(context.Background(), slog.LevelError, "RabbitMQ needs somebody's help", "role", m.role, "error", err)
+	case !setup && m.failures == 0:
+		m.Log.Warn("waiting for RabbitMQ", "role", m.role, "error", err)
+	}
+	m.failures++
+	m.notBefore = time.Now().Add(pause(m.failures))
+	m.last = err
+}
+
+// close ends the connection in order; no other is opened.
+func (m *manager) close() {
+	m.turn <- struct{}{}
+	defer func() { <-m.turn }()
+	m.closed = true
+	if m.current != nil {
+		m.current.close()
+	}
+}
