@@ -88,7 +88,7 @@ func (c *confirmChannel) send(ctx context.Context, conn *connection, messages []
 			continue
 		}
 		var err error
-		confirms[i], err = c.channel.PublishWithDeferredConfirmWithContext(ctx, c.exchange, message.Type, true, false, amqp.Publishing{
+		confirms[i], err = c.channel.PublishWithDeferredConfirmWithContext(ctx, c.exchange, message.Type, mandatory, immediate, amqp.Publishing{
 			ContentType: events.ContentType, DeliveryMode: amqp.Persistent, MessageId: message.ID, Type: message.Type,
 			AppId: "orderly", Body: message.Body,
 		})

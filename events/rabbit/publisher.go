@@ -87,7 +87,7 @@ func (p *Publisher) prepare(_ context.Context, conn *connection) error {
 	for range confirmChannels {
 		ch, err := conn.amqp.Channel()
 		if err == nil {
-			err = ch.Confirm(false)
+			err = ch.Confirm(noWait)
 		}
 		if err != nil {
 			return fmt.Errorf("open a channel with confirms: %w", err)

@@ -128,11 +128,11 @@ func (q *queueConsumer) subscribe(conn *connection) (*amqp.Channel, <-chan amqp.
 				return nil, err
 			}
 		}
-		if err := ch.Qos(prefetch, 0, false); err != nil {
+		if err := ch.Qos(prefetch, anySize, globalQos); err != nil {
 			return nil, fmt.Errorf("set the prefetch: %w", err)
 		}
 		queue := q.queue(q.listener.Name)
-		deliveries, err := ch.Consume(queue, queue, false, false, false, false, nil)
+		deliveries, err := ch.Consume(queue, queue, autoAck, exclusive, noLocal, noWait, nil)
 		if err != nil {
 			return nil, q.refused(err, "consume", "queue", queue)
 		}
@@ -171,7 +171,7 @@ func (q *queueConsumer) consume(ctx context.Context, ch *amqp.Channel, deliverie
 		}
 		stored, err := q.store(ctx, held)
 		if stored > 0 {
-			if err := ch.Ack(held[stored-1].DeliveryTag, true); err != nil {
+			if err := ch.Ack(held[stored-1].DeliveryTag, upToThis); err != nil {
 				return fmt.Errorf("acknowledge what is stored: %w", err)
 			}
 			q.stored.Add(float64(stored))
@@ -233,7 +233,7 @@ func (q *queueConsumer) finish(ctx context.Context, ch *amqp.Channel, deliveries
 	}
 	if stored > 0 {
 		q.stored.Add(float64(stored))
-		_ = ch.Ack(held[stored-1].DeliveryTag, true) // when it fails they come again, and the inbox knows them
+		_ = ch.Ack(held[stored-1].DeliveryTag, upToThis) // when it fails they come again, and the inbox knows them
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func subject(d amqp.Delivery) string {
 // deadLetter moves a message that cannot even be stored to the dead-letter queue. It is not given back to the queue to be counted
 // there: what counts differs between broker versions, and meanwhile the messages behind it would pass it again and again.
 func (q *queueConsumer) deadLetter(ch *amqp.Channel, d amqp.Delivery, reason error) error {
-	if err := ch.Reject(d.DeliveryTag, false); err != nil {
+	if err := ch.Reject(d.DeliveryTag, requeue); err != nil {
 		return fmt.Errorf("dead-letter message %s: %w", d.MessageId, err)
 	}
 	q.dead.Inc()

@@ -53,13 +53,13 @@ func Remove(ctx context.Context, cfg Config, subscriptions ...listen.Subscriptio
 	return withChannel(ctx, cfg, "remove", func(c settings, ch *amqp.Channel) error {
 		for _, subscription := range subscriptions {
 			for _, queue := range []string{c.queue(subscription.Name), c.deadQueue(subscription.Name)} {
-				if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
+				if _, err := ch.QueueDelete(queue, ifUnused, ifEmpty, noWait); err != nil {
 					return c.refused(err, "delete", "queue", queue)
 				}
 			}
 		}
 		for _, exchange := range []string{c.exchange(), c.deadExchange()} {
-			if err := ch.ExchangeDelete(exchange, false, false); err != nil {
+			if err := ch.ExchangeDelete(exchange, ifUnused, noWait); err != nil {
 				return c.refused(err, "delete", "exchange", exchange)
 			}
 		}
@@ -87,10 +87,10 @@ func withChannel(ctx context.Context, cfg Config, role string, calls func(settin
 }
 
 func (c settings) declareExchanges(ch *amqp.Channel) error {
-	if err := ch.ExchangeDeclare(c.exchange(), amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
+	if err := ch.ExchangeDeclare(c.exchange(), amqp.ExchangeTopic, durable, autoDelete, internal, noWait, nil); err != nil {
 		return c.refused(err, "declare", "exchange", c.exchange())
 	}
-	if err := ch.ExchangeDeclare(c.deadExchange(), amqp.ExchangeDirect, true, false, false, false, nil); err != nil {
+	if err := ch.ExchangeDeclare(c.deadExchange(), amqp.ExchangeDirect, durable, autoDelete, internal, noWait, nil); err != nil {
 		return c.refused(err, "declare", "exchange", c.deadExchange())
 	}
 	return nil
@@ -104,13 +104,15 @@ func (c settings) declare(ch *amqp.Channel, subscription listen.Subscription) er
 		return err
 	}
 	queue, dead := c.queue(subscription.Name), c.deadQueue(subscription.Name)
-	if _, err := ch.QueueDeclare(dead, true, false, false, false, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}); err != nil {
+	if _, err := ch.QueueDeclare(dead, durable, autoDelete, exclusive, noWait, amqp.Table{
+		amqp.QueueTypeArg: amqp.QueueTypeQuorum,
+	}); err != nil {
 		return c.refused(err, "declare", "queue", dead)
 	}
-	if err := ch.QueueBind(dead, queue, c.deadExchange(), false, nil); err != nil {
+	if err := ch.QueueBind(dead, queue, c.deadExchange(), noWait, nil); err != nil {
 		return c.refused(err, "bind", "queue", dead)
 	}
-	if _, err := ch.QueueDeclare(queue, true, false, false, false, amqp.Table{
+	if _, err := ch.QueueDeclare(queue, durable, autoDelete, exclusive, noWait, amqp.Table{
 		amqp.QueueTypeArg:           amqp.QueueTypeQuorum,
 		"x-single-active-consumer":  true,
 		"x-delivery-limit":          int64(deliveryLimit),
@@ -120,7 +122,7 @@ func (c settings) declare(ch *amqp.Channel, subscription listen.Subscription) er
 		return c.refused(err, "declare", "queue", queue)
 	}
 	for _, key := range keys(subscription) {
-		if err := ch.QueueBind(queue, key, c.exchange(), false, nil); err != nil {
+		if err := ch.QueueBind(queue, key, c.exchange(), noWait, nil); err != nil {
 			return c.refused(err, "bind", "queue", queue)
 		}
 	}
