@@ -23,13 +23,6 @@ const (
 
 	setupTimeout = 30 * time.Second
 	stopTimeout  = 10 * time.Second
-	// stopQuiet is how long nothing more arrives before what has been delivered is taken to be all.
-	stopQuiet = 100 * time.Millisecond
-)
-
-var (
-	errCancelled = errors.New("the broker has cancelled the consumer: its queue is gone or has moved, or it was idle with deliveries for too long")
-	errEnded     = errors.New("the channel has ended")
 )
 
 // queueConsumer is one listener's way from its queue to its inbox.
@@ -96,20 +89,7 @@ func (q *queueConsumer) consumeOnce(ctx context.Context) error {
 		defer cancel()
 		_ = conn.bounded(stop, ch.Close)
 	}()
-	return q.consume(ctx, ch, buffered(deliveries))
-}
-
-// buffered makes what has been delivered available at once: the client hands it over one by one. It never blocks, because what
-// is not acknowledged is never more than the prefetch, and ends with the channel.
-func buffered(deliveries <-chan amqp.Delivery) <-chan amqp.Delivery {
-	arrived := make(chan amqp.Delivery, prefetch)
-	go func() {
-		defer close(arrived)
-		for d := range deliveries {
-			arrived <- d
-		}
-	}()
-	return arrived
+	return q.consume(ctx, newIntake(ch, deliveries))
 }
 
 func (q *queueConsumer) subscribe(conn *connection) (*amqp.Channel, <-chan amqp.Delivery, error) {
@@ -145,126 +125,83 @@ func (q *queueConsumer) subscribe(conn *connection) (*amqp.Channel, <-chan amqp.
 }
 
 // consume stores, commits, and only then acknowledges, on the channel the deliveries came by.
-func (q *queueConsumer) consume(ctx context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery) error {
-	var held []amqp.Delivery // delivered, not stored; the oldest first
+func (q *queueConsumer) consume(ctx context.Context, in *intake) error {
 	defer q.paused.Set(0)
-	ended := ch.NotifyClose(make(chan *amqp.Error, 1))
-	for failures := 0; ; {
-		if len(held) == 0 {
-			select {
-			case d, open := <-deliveries:
-				if !open {
-					return why(ch, ended)
-				}
-				held = append(held, d)
-			case <-ctx.Done():
-				return q.finish(ctx, ch, deliveries, held)
-			}
+	for {
+		goesOn, err := in.receive(ctx)
+		if err != nil {
+			return err
 		}
-		limit := batchSize
-		if failures > 0 {
-			limit = prefetch
+		if !goesOn {
+			return q.finish(ctx, in)
 		}
-		var open bool
-		if held, open = gather(held, deliveries, limit); !open {
-			return why(ch, ended)
+		stored, refusal := q.store(ctx, in.held)
+		if err := q.acknowledge(in, stored); err != nil {
+			return err
 		}
-		stored, err := q.store(ctx, held)
-		if stored > 0 {
-			if err := ch.Ack(held[stored-1].DeliveryTag, upToThis); err != nil {
-				return fmt.Errorf("acknowledge what is stored: %w", err)
-			}
-			q.stored.Add(float64(stored))
-			if failures > 0 {
-				q.paused.Set(0)
-				q.log.Info("consuming goes on")
-			}
-			held, failures = held[stored:], 0
-		}
-		if err == nil {
+		if refusal == nil {
 			continue
 		}
-		failures++
-		if failures == 1 {
-			q.paused.Set(1)
-			q.log.Warn("consuming pauses: the inbox does not take what arrives", "waiting", len(held), "error", err)
+		if goesOn, err = q.holdBack(ctx, in, refusal); err != nil {
+			return err
 		}
-		if failures >= poisonAfter && q.isPoison(ctx, held) {
-			if err := q.deadLetter(ch, held[0], err); err != nil {
-				return err
-			}
-			held, failures = held[1:], 0
-			continue
-		}
-		timer := time.NewTimer(pause(failures))
-		select {
-		case <-timer.C:
-		case err := <-ended:
-			timer.Stop()
-			return end(err)
-		case <-ctx.Done():
-			timer.Stop()
-			return q.finish(ctx, ch, deliveries, held)
+		if !goesOn {
+			return q.finish(ctx, in)
 		}
 	}
+}
+
+// acknowledge tells the broker that the first messages of in.held are stored, and forgets them.
+func (q *queueConsumer) acknowledge(in *intake, stored int) error {
+	if stored == 0 {
+		return nil
+	}
+	if err := in.ch.Ack(in.held[stored-1].DeliveryTag, upToThis); err != nil {
+		return fmt.Errorf("acknowledge what is stored: %w", err)
+	}
+	q.stored.Add(float64(stored))
+	if in.failures > 0 {
+		q.paused.Set(0)
+		q.log.Info("consuming goes on")
+	}
+	in.held, in.failures = in.held[stored:], 0
+	return nil
+}
+
+// holdBack waits before what the inbox has refused is stored again, or dead-letters the first message if it alone is the cause. It
+// reports whether ctx goes on.
+func (q *queueConsumer) holdBack(ctx context.Context, in *intake, refusal error) (bool, error) {
+	in.failures++
+	if in.failures == 1 {
+		q.paused.Set(1)
+		q.log.Warn("consuming pauses: the inbox does not take what arrives", "waiting", len(in.held), "error", refusal)
+	}
+	if in.failures < poisonAfter || !q.isPoison(ctx, in.held) {
+		return in.wait(ctx, pause(in.failures))
+	}
+	if err := q.deadLetter(in.ch, in.held[0], refusal); err != nil {
+		return false, err
+	}
+	in.held, in.failures = in.held[1:], 0
+	return true, nil
 }
 
 // finish stores and acknowledges what has been delivered; the caller then closes the channel. The consumer is not cancelled
 // first: the broker would hand what follows to the next consumer while this one still holds what comes before it. Closing the
 // channel gives the rest back in its place.
-func (q *queueConsumer) finish(ctx context.Context, ch *amqp.Channel, deliveries <-chan amqp.Delivery, held []amqp.Delivery) error {
-	for open := true; open && len(held) < prefetch; {
-		select {
-		case d, more := <-deliveries:
-			if open = more; more {
-				held = append(held, d)
-			}
-		case <-time.After(stopQuiet):
-			open = false
-		}
-	}
-	if len(held) == 0 {
+func (q *queueConsumer) finish(ctx context.Context, in *intake) error {
+	in.receiveLast()
+	if len(in.held) == 0 {
 		return nil
 	}
-	stored, err := q.store(ctx, held)
+	stored, err := q.store(ctx, in.held)
 	if err != nil {
-		q.log.Warn("stopped before everything that was delivered could be stored; the broker keeps it", "waiting", len(held)-stored,
-			"error", err)
+		q.log.Warn("stopped before everything that was delivered could be stored; the broker keeps it",
+			"waiting", len(in.held)-stored, "error", err)
 	}
 	if stored > 0 {
 		q.stored.Add(float64(stored))
-		_ = ch.Ack(held[stored-1].DeliveryTag, upToThis) // when it fails they come again, and the inbox knows them
+		_ = in.ch.Ack(in.held[stored-1].DeliveryTag, upToThis) // when it fails they come again, and the inbox knows them
 	}
 	return nil
-}
-
-// gather adds what has been delivered by now, up to limit in all; open is false when no more will come by this channel.
-func gather(held []amqp.Delivery, deliveries <-chan amqp.Delivery, limit int) (_ []amqp.Delivery, open bool) {
-	for len(held) < limit {
-		select {
-		case d, open := <-deliveries:
-			if !open {
-				return held, false
-			}
-			held = append(held, d)
-		default:
-			return held, true
-		}
-	}
-	return held, true
-}
-
-// why says how deliveries came to an end: with their channel, or, while that is open, by the broker.
-func why(ch *amqp.Channel, ended <-chan *amqp.Error) error {
-	if !ch.IsClosed() {
-		return errCancelled
-	}
-	return end(<-ended)
-}
-
-func end(err *amqp.Error) error {
-	if err == nil {
-		return errEnded
-	}
-	return fmt.Errorf("%w: %w", errEnded, err)
 }
