@@ -14,22 +14,22 @@ import (
 	"example.com/orderly/internal/database"
 )
 
-// errTaken means that somebody else finished the event while this attempt ran.
-var errTaken = errors.New("the event is no longer pending")
+// errAlreadyDone means that somebody else finished the event while this attempt ran.
+var errAlreadyDone = errors.New("the event is no longer pending")
 
 // attempt handles one claimed event and writes down what became of it. It returns an error only when that could not be written:
 // then the event stays claimed until its lease ends.
 func (in *Inbox) attempt(ctx context.Context, l *registered, r row) error {
-	return in.conclude(ctx, l, r, in.handle(ctx, l, r))
+	return in.finish(ctx, l, r, in.handle(ctx, l, r))
 }
 
-// conclude writes down what became of one attempt at one event.
-func (in *Inbox) conclude(ctx context.Context, l *registered, r row, err error) error {
+// finish writes down what became of one attempt at one event.
+func (in *Inbox) finish(ctx context.Context, l *registered, r row, err error) error {
 	switch {
 	case err == nil:
 		l.done.Add(1)
 		return nil
-	case errors.Is(err, errTaken):
+	case errors.Is(err, errAlreadyDone):
 		return nil
 	case errors.Is(context.Cause(ctx), errStopping):
 		return in.release(ctx, []row{r})
@@ -60,7 +60,7 @@ func (in *Inbox) handle(ctx context.Context, l *registered, r row) error {
 			return err
 		}
 		if marked != 1 {
-			return errTaken
+			return errAlreadyDone
 		}
 		if record == nil {
 			return nil

@@ -79,20 +79,20 @@ func (in *Inbox) workers(l *registered) int {
 func (in *Inbox) work(ctx, handling context.Context, l *registered) {
 	// A worker begins with events handled one by one, and does so again after a batch has failed. So one event that fails, or
 	// even ends the process, is found, and the others get through.
-	careful, failures := true, 0
+	single, failures := true, 0
 	for ctx.Err() == nil {
 		var found int
 		var err error
-		together := !careful && l.Effect == nil
-		if together {
-			found, err = in.together(ctx, handling, l)
+		inBatches := !single && l.Effect == nil
+		if inBatches {
+			found, err = in.handleBatch(ctx, handling, l)
 		} else {
-			found, err = in.oneByOne(ctx, handling, l)
+			found, err = in.handleEach(ctx, handling, l)
 		}
-		spoilt := errors.Is(err, errSpoilt)
-		careful = spoilt || careful && found == 0
+		batchFailed := errors.Is(err, errBatchFailed)
+		single = batchFailed || single && found == 0
 		switch {
-		case spoilt:
+		case batchFailed:
 			in.options.Log.Debug("some events are handled again, one by one", "listener", l.Name, "error", err)
 		case err != nil && ctx.Err() == nil:
 			if failures == 0 {
@@ -105,16 +105,16 @@ func (in *Inbox) work(ctx, handling context.Context, l *registered) {
 			backoff.Wait(ctx, in.options.Poll, l.woken)
 		default:
 			failures = 0
-			if together && found < batch {
+			if inBatches && found < batch {
 				backoff.Wait(ctx, batchPause, nil)
 			}
 		}
 	}
 }
 
-// oneByOne claims what is due and handles each event in a transaction of its own. It returns an error only when the inbox's own
+// handleEach claims what is due and handles each event in a transaction of its own. It returns an error only when the inbox's own
 // database fails.
-func (in *Inbox) oneByOne(ctx, handling context.Context, l *registered) (int, error) {
+func (in *Inbox) handleEach(ctx, handling context.Context, l *registered) (int, error) {
 	limit := batch
 	if l.Effect != nil {
 		limit = 1
@@ -197,7 +197,7 @@ func (in *Inbox) take(
 		    LIMIT (SELECT CAST(? AS BIGINT))`)+`
 		RETURNING listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,
 		    received_at, done_at`,
-		append(to, l.Name, from, database.At(in.options.Now()), passable(l), limit)...); err != nil {
+		append(to, l.Name, from, database.At(in.options.Now()), ignoredState(l), limit)...); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(taken, func(a, b row) int {
@@ -206,8 +206,8 @@ func (in *Inbox) take(
 	return taken, nil
 }
 
-// passable is the state, besides done, of an event that does not hold back later ones of its subject.
-func passable(l *registered) string {
+// ignoredState is the state, besides done, of an event that does not hold back later ones of its subject.
+func ignoredState(l *registered) string {
 	if l.Unordered {
 		return "dead"
 	}

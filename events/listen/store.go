@@ -119,7 +119,7 @@ func (in *Inbox) rows(l *registered, messages []Message) []row {
 				continue // what an earlier version of this listener was bound to
 			}
 			r.EventID, r.Source, r.Subject, r.Sequence, r.Type = event.ID, event.Source, event.Subject, event.Sequence, event.Type
-			err = understand(l, event)
+			err = checkPayload(l, event)
 		} else {
 			// Its id may be that of a sound message, which must not be taken for a second delivery of this one.
 			sum := sha256.Sum256(message.Body)
@@ -160,8 +160,8 @@ func decode(body []byte) (events.Event, error) {
 	return event, nil
 }
 
-// understand reports why no handler could make anything of an event whose envelope is sound.
-func understand(l *registered, event events.Event) error {
+// checkPayload reports why no handler could make anything of an event whose envelope is sound.
+func checkPayload(l *registered, event events.Event) error {
 	known := payloads[event.Type]
 	if known == nil {
 		if len(l.Types) > 0 && l.Wants(event.Type) {

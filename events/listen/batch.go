@@ -9,20 +9,20 @@ import (
 	"example.com/orderly/internal/database"
 )
 
-// longestBatch is how long a batch may go on with another event: its rows are locked, and on SQLite everybody else waits.
-const longestBatch = 500 * time.Millisecond
+// maxBatchTime is how long a batch may go on with another event: its rows are locked, and on SQLite everybody else waits.
+const maxBatchTime = 500 * time.Millisecond
 
-// errSpoilt means that a batch was rolled back because something in it failed. Nothing is left of it.
-var errSpoilt = errors.New("a batch failed")
+// errBatchFailed means that a batch was rolled back because something in it failed. Nothing is left of it.
+var errBatchFailed = errors.New("a batch failed")
 
-// together handles a batch of what is due in one transaction, for a listener that only writes to its own database. The events
+// handleBatch handles a batch of what is due in one transaction, for a listener that only writes to its own database. The events
 // are marked first, and the locks on their rows are what a lease is to an event that is handled alone: they end with the
 // transaction, whatever becomes of the process. When the process is to stop, or the batch has taken long, it ends early and keeps
 // what is done.
 //
-// When anything fails, nothing of the batch is kept and the error is errSpoilt: which event is to blame shows when they are
+// When anything fails, nothing of the batch is kept and the error is errBatchFailed: which event is to blame shows when they are
 // handled one by one. The failure of a batch of one is that event's own, and is written down. Any other error is the database's.
-func (in *Inbox) together(ctx, handling context.Context, l *registered) (found int, err error) {
+func (in *Inbox) handleBatch(ctx, handling context.Context, l *registered) (found int, err error) {
 	from, err := in.lowWater(handling, l)
 	if err != nil {
 		return 0, err
@@ -40,11 +40,11 @@ func (in *Inbox) together(ctx, handling context.Context, l *registered) (found i
 			l.wake() // there may be more than this worker can carry
 		}
 		for _, r := range taken {
-			if ctx.Err() != nil || done > 0 && in.options.Now().After(now.Add(longestBatch)) {
-				return in.putBack(handling, tx, l, taken[done:])
+			if ctx.Err() != nil || done > 0 && in.options.Now().After(now.Add(maxBatchTime)) {
+				return in.unmark(handling, tx, l, taken[done:])
 			}
 			if err := apply(handling, tx, l, r); err != nil {
-				return spoilt(taken, err)
+				return batchFailure(taken, err)
 			}
 			done++
 		}
@@ -54,20 +54,20 @@ func (in *Inbox) together(ctx, handling context.Context, l *registered) (found i
 	case err == nil:
 		l.done.Add(int64(done))
 	case len(taken) == 1:
-		err = in.conclude(handling, l, taken[0], err)
-	case len(taken) > 1 && !errors.Is(err, errSpoilt):
-		err = spoilt(taken, err) // the commit failed
+		err = in.finish(handling, l, taken[0], err)
+	case len(taken) > 1 && !errors.Is(err, errBatchFailed):
+		err = batchFailure(taken, err) // the commit failed
 	}
 	return len(taken), err
 }
 
-// spoilt makes the failure of one event that of its batch. The cause is told and not wrapped: a transaction that lost to another
+// batchFailure makes the failure of one event that of its batch. The cause is told and not wrapped: a transaction that lost to another
 // one would be run again as it is, with as many locks.
-func spoilt(taken []row, err error) error {
+func batchFailure(taken []row, err error) error {
 	if len(taken) == 1 {
 		return err
 	}
-	return fmt.Errorf("%w: %v", errSpoilt, err) //nolint:errorlint // see above
+	return fmt.Errorf("%w: %v", errBatchFailed, err) //nolint:errorlint // see above
 }
 
 func apply(ctx context.Context, tx *database.Tx, l *registered, r row) error {
@@ -80,8 +80,8 @@ func apply(ctx context.Context, tx *database.Tx, l *registered, r row) error {
 	return recovered(func() error { return l.Apply(ctx, tx.Tx, event) })
 }
 
-// putBack has events pending again that the transaction has marked and not handled.
-func (in *Inbox) putBack(ctx context.Context, tx *database.Tx, l *registered, rest []row) error {
+// unmark has events pending again that the transaction has marked and not handled.
+func (in *Inbox) unmark(ctx context.Context, tx *database.Tx, l *registered, rest []row) error {
 	ids := make([]string, len(rest))
 	for i, r := range rest {
 		ids[i] = r.EventID
