@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/sandbox"
 	"example.com/orderly/workflows"
 )
@@ -50,7 +51,7 @@ func TestASagaThatRunsAgainMeetsANo(t *testing.T) {
 				t.Run(c.name, func(t *testing.T) {
 					w := *w
 					w.t = t
-					before, err := s.available(t.Context())
+					before, err := s.Available(t.Context())
 					require.NoError(t, err)
 					var holds []string
 					for range map[bool]int{true: 1 + len(flags)}[c.held != ""] { // an inline attempt is followed by a regular one
@@ -71,7 +72,7 @@ func TestASagaThatRunsAgainMeetsANo(t *testing.T) {
 						w.reset(temporal, order.ID)
 					}
 					eventually(t, time.Minute, "the order did not end", func() bool {
-						seen, err := s.order(t.Context(), order.ID)
+						seen, err := s.Order(t.Context(), order.ID)
 						return err == nil && seen.State == c.end
 					})
 					w.closed(temporal, order.ID)
@@ -79,15 +80,15 @@ func TestASagaThatRunsAgainMeetsANo(t *testing.T) {
 						w.release(hold)
 					}
 					w.putBack("MUG-BLUE", left)
-					seen, err := s.order(t.Context(), order.ID)
+					seen, err := s.Order(t.Context(), order.ID)
 					require.NoError(t, err)
 					require.Equal(t, c.end, seen.State)
 					w.requireBook(s, order.ID, c.book)
 					if c.end == "completed" {
 						before["MUG-BLUE"] -= 2
-						require.NotContains(t, strings.Join(typesOf(seen), " "), "inventory.released")
+						require.NotContains(t, strings.Join(demo.TypesOf(seen), " "), "inventory.released")
 					}
-					after, err := s.available(t.Context())
+					after, err := s.Available(t.Context())
 					require.NoError(t, err)
 					require.Equal(t, before, after)
 				})

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/measure"
 	"example.com/orderly/internal/yardstick"
 )
@@ -83,7 +84,7 @@ type bench struct {
 	target   target
 	temporal client.Client // nil where no server is known
 	empty    *yardstick.Empty
-	shops    []*shop // customers; the first one places the orders
+	shops    []*demo.Client // customers; the first one places the orders
 	skus     []string
 	placed   atomic.Int64 // how many orders, workflows and subjects there are: each has a number
 	log      *slog.Logger

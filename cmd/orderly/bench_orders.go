@@ -10,6 +10,7 @@ import (
 	enums "go.temporal.io/api/enums/v1"
 	"golang.org/x/sync/errgroup"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/measure"
 	"example.com/orderly/workflows"
 )
@@ -158,8 +159,8 @@ func (b *bench) place(ctx context.Context, clients, n int, then func(ctx context
 	err := inParallel(ctx, clients, n, func(ctx context.Context, i int) error {
 		serial := b.placed.Add(1)
 		p.began[i] = time.Now()
-		order, err := b.shops[0].place(ctx, fmt.Sprintf("%s-%d", b.name, serial),
-			[]shopLine{{b.skus[int(serial)%len(b.skus)], 1}}, "pm_card_visa")
+		order, err := b.shops[0].Place(ctx, fmt.Sprintf("%s-%d", b.name, serial),
+			[]demo.Line{{SKU: b.skus[int(serial)%len(b.skus)], Quantity: 1}}, "pm_card_visa")
 		p.answered[i] = time.Since(p.began[i])
 		if err != nil {
 			return fmt.Errorf("place an order (too many at once? --in-flight, --concurrency): %w", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.temporal.io/sdk/client"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/measure"
 )
 
@@ -42,7 +43,7 @@ func (b *bench) runOutside(ctx context.Context, api, provider string) error {
 
 func (b *bench) runOver(ctx context.Context, cfg config, namespace string) error {
 	b.describeMachine()
-	b.fact("stack", b.shops[0].api+", seen over HTTP; what else it runs on is not told by its API")
+	b.fact("stack", b.shops[0].API+", seen over HTTP; what else it runs on is not told by its API")
 	if b.temporal != nil {
 		if err := b.describeTemporal(ctx, namespace); err != nil {
 			return err
@@ -56,7 +57,7 @@ func (b *bench) runOver(ctx context.Context, cfg config, namespace string) error
 		if err := b.chooseProducts(ctx); err != nil {
 			return err
 		}
-		running := &runningTarget{bench: b, seen: map[string]shopOrder{}}
+		running := &runningTarget{bench: b, seen: map[string]demo.Order{}}
 		b.target = running
 		if err := running.calibrate(ctx); err != nil {
 			return err
@@ -89,7 +90,7 @@ func (b *bench) runOver(ctx context.Context, cfg config, namespace string) error
 
 // chooseProducts spreads the orders over as many products as have enough pieces.
 func (b *bench) chooseProducts(ctx context.Context) error {
-	stock, err := b.shops[0].available(ctx)
+	stock, err := b.shops[0].Available(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,5 +103,5 @@ func (b *bench) chooseProducts(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("no products of %s have the %d pieces on hand that are ordered: fewer with --orders and --rounds, or a stack with more "+
-		"(ORDERLY_PRODUCTS)", b.shops[0].api, total)
+		"(ORDERLY_PRODUCTS)", b.shops[0].API, total)
 }

@@ -32,7 +32,7 @@ func (b *bench) readContestants(bare string) func(n int) []measure.Contestant {
 		contestants := []measure.Contestant{{Name: cachedRead, Run: func(ctx context.Context) (measure.Figures, error) {
 			return b.read(ctx, n, func(i int) (url, token string) {
 				s := b.shops[i%len(b.shops)]
-				return s.api + "/v1/users/me", s.token
+				return s.API + "/v1/users/me", s.Token
 			})
 		}}}
 		if bare != "" {
@@ -68,7 +68,7 @@ func (b *bench) get(ctx context.Context, url, token string) ([]byte, error) {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := b.shops[0].client.Do(request)
+	response, err := b.shops[0].HTTP.Do(request)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (b *bench) openBareHandler(ctx context.Context, of *redis.Options) (url str
 		Network: of.Network, Addr: of.Addr, Username: of.Username, Password: of.Password, DB: of.DB, TLSConfig: of.TLSConfig,
 	})
 	key := "orderly:bench:" + b.name
-	body, err := b.get(ctx, b.shops[0].api+"/v1/users/me", b.shops[0].token)
+	body, err := b.get(ctx, b.shops[0].API+"/v1/users/me", b.shops[0].Token)
 	if err == nil {
 		err = rdb.Set(ctx, key, body, time.Hour).Err()
 	}

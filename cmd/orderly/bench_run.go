@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/measure"
 )
 
@@ -69,9 +70,9 @@ func (b *bench) register(ctx context.Context, api, provider string) error {
 	clients := max(b.concurrency, b.inFlight)
 	transport := &http.Transport{MaxIdleConns: clients, MaxIdleConnsPerHost: clients, IdleConnTimeout: time.Minute}
 	for range b.concurrency {
-		s := newShop(api, provider)
-		s.client.Transport = transport
-		if err := s.register(ctx, fmt.Sprintf("bench-%s@example.com", uuid.NewString()), "Bench Customer", uuid.NewString()); err != nil {
+		s := demo.NewClient(api, provider)
+		s.HTTP.Transport = transport
+		if err := s.Register(ctx, fmt.Sprintf("bench-%s@example.com", uuid.NewString()), "Bench Customer", uuid.NewString()); err != nil {
 			return err
 		}
 		b.shops = append(b.shops, s)

@@ -10,12 +10,14 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"example.com/orderly/internal/demo"
 )
 
 // runningTarget is a stack that is seen over HTTP.
 type runningTarget struct {
 	bench *bench
-	seen  map[string]shopOrder
+	seen  map[string]demo.Order
 	looks atomic.Int64
 	// perLook is how many SQL statements the stack runs to show an order. It begins no transaction for that.
 	perLook int64
@@ -25,21 +27,21 @@ func (t *runningTarget) placements() []placement { return []placement{{"orders",
 
 func (t *runningTarget) choose(placement) {}
 
-func (t *runningTarget) look(ctx context.Context, orderID string) (shopOrder, error) {
+func (t *runningTarget) look(ctx context.Context, orderID string) (demo.Order, error) {
 	t.looks.Add(1)
-	return t.bench.shops[0].order(ctx, orderID)
+	return t.bench.shops[0].Order(ctx, orderID)
 }
 
 func (t *runningTarget) await(ctx context.Context, orderID string) error {
-	_, err := t.until(ctx, orderID, shopOrder.ended)
+	_, err := t.until(ctx, orderID, demo.Order.Ended)
 	return err
 }
 
 // settle looks at one order after the other, in the order they were placed in, so that each is looked at little more than once.
 func (t *runningTarget) settle(ctx context.Context, orderIDs []string) error {
 	for _, id := range orderIDs {
-		order, err := t.until(ctx, id, func(o shopOrder) bool {
-			return o.ended() && (o.State != "completed" || len(o.Timeline) >= len(completedEvents) && len(o.Mails) > 0)
+		order, err := t.until(ctx, id, func(o demo.Order) bool {
+			return o.Ended() && (o.State != "completed" || len(o.Timeline) >= len(demo.CompletedEvents) && len(o.Mails) > 0)
 		})
 		if err != nil {
 			return err
@@ -49,7 +51,7 @@ func (t *runningTarget) settle(ctx context.Context, orderIDs []string) error {
 	return nil
 }
 
-func (t *runningTarget) until(ctx context.Context, orderID string, enough func(o shopOrder) bool) (shopOrder, error) {
+func (t *runningTarget) until(ctx context.Context, orderID string, enough func(o demo.Order) bool) (demo.Order, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, benchPatience,
 		fmt.Errorf("order %s has not come to its end, with all events and its mail, within %s", orderID, benchPatience))
 	defer cancel()
@@ -117,11 +119,11 @@ func (t *runningTarget) calibrate(ctx context.Context) error {
 
 // counted is what the databases of the stack were asked for so far, from its /metrics.
 func (t *runningTarget) counted(ctx context.Context) (total asked, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.bench.shops[0].api+"/metrics", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, t.bench.shops[0].API+"/metrics", nil)
 	if err != nil {
 		return asked{}, err
 	}
-	response, err := t.bench.shops[0].client.Do(request)
+	response, err := t.bench.shops[0].HTTP.Do(request)
 	if err != nil {
 		return asked{}, err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/orders"
 )
 
@@ -55,7 +56,7 @@ func (t *privateTarget) await(ctx context.Context, orderID string) error {
 }
 
 func (t *privateTarget) settle(ctx context.Context, orderIDs []string) error {
-	if err := t.applied(ctx, len(completedEvents)*len(orderIDs), len(orderIDs)); err != nil {
+	if err := t.applied(ctx, len(demo.CompletedEvents)*len(orderIDs), len(orderIDs)); err != nil {
 		if _, unhealthy := t.ended(context.WithoutCancel(ctx), orderIDs); unhealthy != nil {
 			err = errors.Join(unhealthy, err)
 		}

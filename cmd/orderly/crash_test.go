@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/internal/demo"
 )
 
 // The binary is killed with -9 at four points of one order, with its children and alone, and where steps are inline. Started again, it brings that order to
@@ -13,11 +15,11 @@ func TestKill(t *testing.T) {
 	t.Parallel()
 	// Each returns what holds the system at its point until it is killed.
 	nothing := func() {}
-	for name, until := range map[string]func(w *world, s *shop) (orderID string, letGo func()){
-		"after the 202": func(w *world, s *shop) (string, func()) {
+	for name, until := range map[string]func(w *world, s *demo.Client) (orderID string, letGo func()){
+		"after the 202": func(w *world, s *demo.Client) (string, func()) {
 			return w.place(s, "pm_card_visa").ID, nothing
 		},
-		"in reserve": func(w *world, s *shop) (string, func()) {
+		"in reserve": func(w *world, s *demo.Client) (string, func()) {
 			unlock := w.lock("inventory")
 			w.t.Cleanup(unlock)
 			order := w.place(s, "pm_card_visa")
@@ -26,17 +28,17 @@ func TestKill(t *testing.T) {
 			})
 			return order.ID, unlock
 		},
-		"after the provider took the money": func(w *world, s *shop) (string, func()) {
+		"after the provider took the money": func(w *world, s *demo.Client) (string, func()) {
 			hold := w.hold("capture", "after")
 			order := w.place(s, "pm_card_visa")
 			eventually(w.t, 30*time.Second, "nothing was captured", func() bool { return w.held(hold) })
 			return order.ID, nothing
 		},
-		"after confirm": func(w *world, s *shop) (string, func()) {
+		"after confirm": func(w *world, s *demo.Client) (string, func()) {
 			hold := w.hold("capture", "before")
 			order := w.place(s, "pm_card_visa")
 			eventually(w.t, 30*time.Second, "the order was not confirmed", func() bool {
-				seen, err := s.order(w.t.Context(), order.ID)
+				seen, err := s.Order(w.t.Context(), order.ID)
 				return err == nil && seen.State == "confirmed" && w.held(hold)
 			})
 			return order.ID, nothing
@@ -52,7 +54,7 @@ func TestKill(t *testing.T) {
 				w.flags = how.flags
 				p := w.start()
 				s := w.customer()
-				stock, err := s.available(t.Context())
+				stock, err := s.Available(t.Context())
 				require.NoError(t, err)
 				orderID, letGo := until(w, s)
 				p.kill(how.withChildren)
@@ -62,7 +64,7 @@ func TestKill(t *testing.T) {
 				began := time.Now()
 				w.requireCompleted(s, orderID)
 				t.Logf("ended %s after the stack was ready again", time.Since(began).Round(time.Millisecond))
-				left, err := s.available(t.Context())
+				left, err := s.Available(t.Context())
 				require.NoError(t, err)
 				require.Equal(t, stock["MUG-BLUE"]-2, left["MUG-BLUE"])
 				p.terminate()

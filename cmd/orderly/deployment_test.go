@@ -14,6 +14,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"example.com/orderly/activities"
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/testenv"
 	"example.com/orderly/workflows"
 )
@@ -135,10 +136,10 @@ func TestRolesDoNotWaitForEachOther(t *testing.T) {
 	late := d.customer() // registers and signs in
 	order := d.place(late, "pm_card_visa")
 	eventually(t, time.Minute, "the order does not end without its listeners", func() bool {
-		seen, err := late.order(t.Context(), order.ID)
+		seen, err := late.Order(t.Context(), order.ID)
 		return err == nil && seen.State == "completed"
 	})
-	seen, err := late.order(t.Context(), order.ID)
+	seen, err := late.Order(t.Context(), order.ID)
 	require.NoError(t, err)
 	require.Empty(t, seen.Mails)
 	d.start("listeners")
@@ -146,10 +147,10 @@ func TestRolesDoNotWaitForEachOther(t *testing.T) {
 
 	// The API's own absence is everybody's: its customers come back with the same key.
 	d.stop("api")
-	_, err = s.place(t.Context(), "while-away", []shopLine{{"MUG-BLUE", 2}}, "pm_card_visa")
+	_, err = s.Place(t.Context(), "while-away", []demo.Line{{SKU: "MUG-BLUE", Quantity: 2}}, "pm_card_visa")
 	require.Error(t, err)
 	d.start("api")
-	order, err = s.place(t.Context(), "while-away", []shopLine{{"MUG-BLUE", 2}}, "pm_card_visa")
+	order, err = s.Place(t.Context(), "while-away", []demo.Line{{SKU: "MUG-BLUE", Quantity: 2}}, "pm_card_visa")
 	require.NoError(t, err)
 	d.requireCompleted(s, order.ID)
 

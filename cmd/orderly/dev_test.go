@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/testenv"
 )
 
@@ -36,7 +37,7 @@ func TestGreeting(t *testing.T) {
 	})
 	out, err := exec.Command("sh", "-c", line).CombinedOutput()
 	require.NoError(t, err, string(out))
-	var order shopOrder
+	var order demo.Order
 	require.NoError(t, json.Unmarshal(out, &order), string(out))
 	require.Equal(t, "completed", order.State)
 
@@ -88,17 +89,17 @@ func (w *world) demo() {
 	d := w.launch("demo", "--json", "--url", "http://"+w.api, "--sandbox-url", "http://"+w.book)
 	d.wait(2 * time.Minute)
 	require.Equal(w.t, 0, d.cmd.ProcessState.ExitCode(), d.printed())
-	var outcomes []outcome
+	var outcomes []demo.Outcome
 	for line := range strings.Lines(d.printed()) {
 		if strings.HasPrefix(line, "{") {
-			var o outcome
+			var o demo.Outcome
 			require.NoError(w.t, json.Unmarshal([]byte(line), &o))
 			outcomes = append(outcomes, o)
 		}
 	}
-	require.Len(w.t, outcomes, len(scenarios))
-	for i, s := range scenarios {
-		require.Empty(w.t, s.differences(outcomes[i]))
+	require.Len(w.t, outcomes, len(demo.Scenarios))
+	for i, s := range demo.Scenarios {
+		require.Empty(w.t, s.Differences(outcomes[i]))
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/sandbox"
 	"example.com/orderly/workflows"
 )
@@ -65,7 +66,7 @@ func playHistories(w *world, prefix string) {
 		regular bool
 	}{
 		{
-			name: "completed", state: "completed", events: completedEvents, book: sandbox.Charge{CapturedMinor: 2000, Charges: 1},
+			name: "completed", state: "completed", events: demo.CompletedEvents, book: sandbox.Charge{CapturedMinor: 2000, Charges: 1},
 			play: func() string { return w.place(s, "pm_card_visa").ID },
 		},
 		{
@@ -77,7 +78,7 @@ func playHistories(w *world, prefix string) {
 			name: "out-of-stock", state: "rejected", reason: "out_of_stock",
 			events: []string{"order.created.v1", "inventory.rejected.v1", "order.rejected.v1"},
 			play: func() string {
-				order, err := s.place(t.Context(), "out-of-stock", []shopLine{{"MUG-BLUE", 1}, {"VINYL-FIRST", 1}}, "pm_card_visa")
+				order, err := s.Place(t.Context(), "out-of-stock", []demo.Line{{SKU: "MUG-BLUE", Quantity: 1}, {SKU: "VINYL-FIRST", Quantity: 1}}, "pm_card_visa")
 				require.NoError(t, err)
 				return order.ID
 			},
@@ -92,7 +93,7 @@ func playHistories(w *world, prefix string) {
 			play: func() string { return w.place(s, "pm_sandbox_capture_refused").ID },
 		},
 		{
-			name: "answer-lost", state: "completed", events: completedEvents, book: sandbox.Charge{CapturedMinor: 2000, Charges: 1},
+			name: "answer-lost", state: "completed", events: demo.CompletedEvents, book: sandbox.Charge{CapturedMinor: 2000, Charges: 1},
 			play: func() string { return w.place(s, "pm_sandbox_capture_answer_lost").ID },
 		},
 		{
@@ -130,15 +131,15 @@ func playHistories(w *world, prefix string) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
-			before, err := s.available(t.Context())
+			before, err := s.Available(t.Context())
 			require.NoError(t, err)
 			orderID := c.play()
 			order := w.ends(s, orderID, len(c.events))
 			require.Equal(t, c.state, order.State)
 			require.Equal(t, c.reason, order.Reason)
-			require.Equal(t, c.events, typesOf(order))
+			require.Equal(t, c.events, demo.TypesOf(order))
 			w.requireBook(s, orderID, c.book)
-			after, err := s.available(t.Context())
+			after, err := s.Available(t.Context())
 			require.NoError(t, err)
 			if c.state == "completed" {
 				before["MUG-BLUE"] -= 2
@@ -202,7 +203,7 @@ func TestReset(t *testing.T) {
 	t.Cleanup(temporal.Close)
 	order := w.place(s, "pm_card_visa")
 	w.requireCompleted(s, order.ID)
-	before, err := s.available(t.Context())
+	before, err := s.Available(t.Context())
 	require.NoError(t, err)
 
 	past := w.history(temporal, order.ID)
@@ -218,7 +219,7 @@ func TestReset(t *testing.T) {
 	require.NoError(t, temporal.GetWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), reset.GetRunId()).Get(t.Context(), &result))
 	require.Equal(t, "completed", string(result.State))
 	w.requireCompleted(s, order.ID)
-	after, err := s.available(t.Context())
+	after, err := s.Available(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, before, after)
 	p.terminate()

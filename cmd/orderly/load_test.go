@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/sandbox"
 )
 
@@ -25,7 +26,7 @@ var killOrders = flag.Int("orders", 60, "how many orders TestKillEachProcess pla
 // load is customers who place orders and come back with the same key until they have got a 202.
 type load struct {
 	w     *world
-	shop  *shop
+	shop  *demo.Client
 	pause time.Duration // before a client comes back
 
 	lock     sync.Mutex
@@ -45,7 +46,7 @@ var statusOf = regexp.MustCompile(`: (\d{3} [A-Za-z ]+)`)
 func (l *load) place(ctx context.Context, key string) {
 	for {
 		began := time.Now()
-		order, err := l.shop.place(ctx, key, []shopLine{{"MUG-BLUE", 1}}, "pm_card_visa")
+		order, err := l.shop.Place(ctx, key, []demo.Line{{SKU: "MUG-BLUE", Quantity: 1}}, "pm_card_visa")
 		took := time.Since(began)
 		l.lock.Lock()
 		l.slowest = max(l.slowest, took)
@@ -127,7 +128,7 @@ func (l *load) requireAllCompleted(stock int64, longest time.Duration) {
 	close(ids)
 	require.NoError(t, wrong.Wait())
 
-	charges, err := l.shop.book(t.Context(), "")
+	charges, err := l.shop.Book(t.Context(), "")
 	require.NoError(t, err)
 	sum := map[string]sandbox.Charge{}
 	for _, c := range charges {
@@ -141,7 +142,7 @@ func (l *load) requireAllCompleted(stock int64, longest time.Duration) {
 	for id := range seen {
 		require.Equal(t, sandbox.Charge{CapturedMinor: 1000, Charges: 1}, sum[id], "the provider's book of order %s", id)
 	}
-	left, err := l.shop.available(t.Context())
+	left, err := l.shop.Available(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, stock-int64(len(seen)), left["MUG-BLUE"])
 }
@@ -149,9 +150,9 @@ func (l *load) requireAllCompleted(stock int64, longest time.Duration) {
 // awaitCompleted returns when the order has completed with each event once and its one mail.
 func (l *load) awaitCompleted(id string, deadline time.Time) error {
 	for {
-		order, err := l.shop.order(l.w.t.Context(), id)
-		done := err == nil && order.State == "completed" && len(order.Timeline) >= len(completedEvents) && len(order.Mails) > 0
-		if done && slices.Equal(completedEvents, typesOf(order)) && len(order.Mails) == 1 {
+		order, err := l.shop.Order(l.w.t.Context(), id)
+		done := err == nil && order.State == "completed" && len(order.Timeline) >= len(demo.CompletedEvents) && len(order.Mails) > 0
+		if done && slices.Equal(demo.CompletedEvents, demo.TypesOf(order)) && len(order.Mails) == 1 {
 			return nil
 		}
 		if done || time.Now().After(deadline) {
@@ -172,7 +173,7 @@ func TestKillEachProcess(t *testing.T) {
 	d := newDeployment(t)
 	d.startAll()
 	l := d.newLoad()
-	stock, err := l.shop.available(t.Context())
+	stock, err := l.shop.Available(t.Context())
 	require.NoError(t, err)
 	for client := range 4 {
 		l.clients.Go(func() {

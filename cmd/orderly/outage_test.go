@@ -76,7 +76,7 @@ func TestOutages(t *testing.T) {
 	for _, part := range parts {
 		l := d.newLoad()
 		l.pause = time.Second // as Retry-After says
-		stock, err := l.shop.available(t.Context())
+		stock, err := l.shop.Available(t.Context())
 		require.NoError(t, err)
 		ctx, stop := context.WithCancel(t.Context())
 		// Slowly enough that what is measured is the outage, not how much the machine can do.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/sandbox"
 	"example.com/orderly/internal/testenv"
 )
@@ -238,16 +239,16 @@ func (w *world) processes() []int {
 }
 
 // customer registers a customer at the running stack.
-func (w *world) customer() *shop {
+func (w *world) customer() *demo.Client {
 	w.t.Helper()
-	s := newShop("http://"+w.api, "http://"+w.book)
-	require.NoError(w.t, s.register(w.t.Context(), fmt.Sprintf("c%d@example.com", nextPort()), "Ada", "correct horse battery"))
+	s := demo.NewClient("http://"+w.api, "http://"+w.book)
+	require.NoError(w.t, s.Register(w.t.Context(), fmt.Sprintf("c%d@example.com", nextPort()), "Ada", "correct horse battery"))
 	return s
 }
 
-func (w *world) place(s *shop, method string) shopOrder {
+func (w *world) place(s *demo.Client, method string) demo.Order {
 	w.t.Helper()
-	order, err := s.place(w.t.Context(), fmt.Sprintf("key-%d", nextPort()), []shopLine{{"MUG-BLUE", 2}}, method)
+	order, err := s.Place(w.t.Context(), fmt.Sprintf("key-%d", nextPort()), []demo.Line{{SKU: "MUG-BLUE", Quantity: 2}}, method)
 	require.NoError(w.t, err)
 	return order
 }
@@ -259,33 +260,33 @@ func eventually(t *testing.T, longest time.Duration, what string, condition func
 }
 
 // ends waits until the order has ended and every event and mail has come, and returns it.
-func (w *world) ends(s *shop, orderID string, events int) shopOrder {
+func (w *world) ends(s *demo.Client, orderID string, events int) demo.Order {
 	w.t.Helper()
-	var order shopOrder
+	var order demo.Order
 	eventually(w.t, time.Minute, "order "+orderID+" has not ended with all its events and its mail", func() bool {
-		seen, err := s.order(w.t.Context(), orderID)
+		seen, err := s.Order(w.t.Context(), orderID)
 		if err == nil {
 			order = seen
 		}
-		return order.ended() && len(order.Timeline) >= events && len(order.Mails) > 0
+		return order.Ended() && len(order.Timeline) >= events && len(order.Mails) > 0
 	})
 	return order
 }
 
 // requireCompleted checks everything that must be true of a completed order of two mugs.
-func (w *world) requireCompleted(s *shop, orderID string) {
+func (w *world) requireCompleted(s *demo.Client, orderID string) {
 	w.t.Helper()
-	order := w.ends(s, orderID, len(completedEvents))
+	order := w.ends(s, orderID, len(demo.CompletedEvents))
 	require.Equal(w.t, "completed", order.State)
-	require.Equal(w.t, completedEvents, typesOf(order))
+	require.Equal(w.t, demo.CompletedEvents, demo.TypesOf(order))
 	require.Len(w.t, order.Mails, 1)
 	w.requireBook(s, orderID, sandbox.Charge{CapturedMinor: 2000, Charges: 1})
 }
 
 // requireBook compares what the provider holds, took and gave back for the order, over all it knows of it.
-func (w *world) requireBook(s *shop, orderID string, want sandbox.Charge) {
+func (w *world) requireBook(s *demo.Client, orderID string, want sandbox.Charge) {
 	w.t.Helper()
-	charges, err := s.book(w.t.Context(), orderID)
+	charges, err := s.Book(w.t.Context(), orderID)
 	require.NoError(w.t, err)
 	var sum sandbox.Charge
 	for _, c := range charges {

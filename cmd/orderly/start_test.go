@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/internal/demo"
 )
 
 // readiness is what a process says about itself; nothing while it says nothing.
@@ -81,7 +83,7 @@ func TestTheAPIGoesOnWithoutWhatItOnlyShows(t *testing.T) {
 	s := d.customer()
 	order := d.place(s, "pm_card_visa")
 	eventually(t, time.Minute, "the order has not completed", func() bool {
-		seen, err := s.order(t.Context(), order.ID)
+		seen, err := s.Order(t.Context(), order.ID)
 		return err == nil && seen.State == "completed" && len(seen.Timeline) == 0
 	})
 	status, word := readiness(d.api)
@@ -90,8 +92,8 @@ func TestTheAPIGoesOnWithoutWhatItOnlyShows(t *testing.T) {
 
 	postgres.mend()
 	eventually(t, time.Minute, "what happened is not shown", func() bool {
-		seen, err := s.order(t.Context(), order.ID)
-		return err == nil && len(seen.Timeline) == len(completedEvents)
+		seen, err := s.Order(t.Context(), order.ID)
+		return err == nil && len(seen.Timeline) == len(demo.CompletedEvents)
 	})
 	eventually(t, time.Minute, "nobody hears of the older schema", func() bool {
 		status, word := readiness(d.api)
@@ -122,7 +124,7 @@ func TestEventsWaitForListenersThatHaveNeverRun(t *testing.T) {
 	s := d.customer()
 	order := d.place(s, "pm_card_visa")
 	eventually(t, time.Minute, "the order has not completed", func() bool {
-		seen, err := s.order(t.Context(), order.ID)
+		seen, err := s.Order(t.Context(), order.ID)
 		return err == nil && seen.State == "completed"
 	})
 	published := d.parts.open(t, "orders")

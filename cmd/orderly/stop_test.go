@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
+	"example.com/orderly/internal/demo"
 	"example.com/orderly/workflows"
 )
 
@@ -107,7 +108,7 @@ func TestStopUnderLoad(t *testing.T) {
 	for n := range 8 {
 		clients.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				order, err := s.place(ctx, fmt.Sprintf("load-%d-%d", n, i), []shopLine{{"MUG-BLUE", 1}}, "pm_card_visa")
+				order, err := s.Place(ctx, fmt.Sprintf("load-%d-%d", n, i), []demo.Line{{SKU: "MUG-BLUE", Quantity: 1}}, "pm_card_visa")
 				if err != nil {
 					failures <- err // the first failure ends this client; it must be a closed door and nothing else
 					return
@@ -128,7 +129,7 @@ func TestStopUnderLoad(t *testing.T) {
 	w.start()
 	accepted.Range(func(id, _ any) bool {
 		eventually(t, time.Minute, "an accepted order has not ended", func() bool {
-			order, err := s.order(t.Context(), id.(string))
+			order, err := s.Order(t.Context(), id.(string))
 			return err == nil && order.State == "completed"
 		})
 		return true

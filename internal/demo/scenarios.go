@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -13,10 +13,10 @@ import (
 // patience is how long one scenario may take, from placing the order to the last event and mail.
 const patience = 60 * time.Second
 
-// scenario is an order that shows one thing, and everything that must be true afterwards.
-type scenario struct {
+// Scenario is an order that shows one thing, and everything that must be true afterwards.
+type Scenario struct {
 	name   string
-	lines  []shopLine
+	lines  []Line
 	method string
 
 	state   string
@@ -27,41 +27,41 @@ type scenario struct {
 	events  []string
 }
 
-var completedEvents = []string{
+var CompletedEvents = []string{
 	"order.created.v1", "inventory.reserved.v1", "payment.authorized.v1", "order.confirmed.v1", "payment.captured.v1", "order.completed.v1",
 }
 
-var scenarios = []scenario{
+var Scenarios = []Scenario{
 	{
-		name: "completes", lines: []shopLine{{"LAMP-DESK", 1}}, method: "pm_card_visa",
-		state: "completed", charged: 4550, taken: 1, asked: 1, events: completedEvents,
+		name: "completes", lines: []Line{{"LAMP-DESK", 1}}, method: "pm_card_visa",
+		state: "completed", charged: 4550, taken: 1, asked: 1, events: CompletedEvents,
 	},
 	{
-		name: "card declined", lines: []shopLine{{"LAMP-DESK", 1}}, method: "pm_card_chargeDeclinedInsufficientFunds",
+		name: "card declined", lines: []Line{{"LAMP-DESK", 1}}, method: "pm_card_chargeDeclinedInsufficientFunds",
 		state: "rejected", reason: "insufficient_funds",
 		events: []string{"order.created.v1", "inventory.reserved.v1", "payment.declined.v1", "inventory.released.v1", "order.rejected.v1"},
 	},
 	{
-		name: "authorised, answer lost", lines: []shopLine{{"MUG-BLUE", 1}}, method: "pm_sandbox_confirm_answer_lost",
-		state: "completed", charged: 1000, taken: 1, asked: 2, events: completedEvents,
+		name: "authorised, answer lost", lines: []Line{{"MUG-BLUE", 1}}, method: "pm_sandbox_confirm_answer_lost",
+		state: "completed", charged: 1000, taken: 1, asked: 2, events: CompletedEvents,
 	},
 	{
-		name: "captured, answer lost", lines: []shopLine{{"MUG-BLUE", 1}}, method: "pm_sandbox_capture_answer_lost",
-		state: "completed", charged: 1000, taken: 1, asked: 2, events: completedEvents,
+		name: "captured, answer lost", lines: []Line{{"MUG-BLUE", 1}}, method: "pm_sandbox_capture_answer_lost",
+		state: "completed", charged: 1000, taken: 1, asked: 2, events: CompletedEvents,
 	},
 	{
-		name: "out of stock", lines: []shopLine{{"VINYL-FIRST", 1}}, method: "pm_card_visa",
+		name: "out of stock", lines: []Line{{"VINYL-FIRST", 1}}, method: "pm_card_visa",
 		state: "rejected", reason: "out_of_stock",
 		events: []string{"order.created.v1", "inventory.rejected.v1", "order.rejected.v1"},
 	},
 	{
-		name: "three lines of 10.00", lines: []shopLine{{"MUG-BLUE", 1}, {"CAP-RED", 1}, {"TOTE-LINEN", 1}}, method: "pm_card_visa",
-		state: "completed", charged: 3000, taken: 1, events: completedEvents,
+		name: "three lines of 10.00", lines: []Line{{"MUG-BLUE", 1}, {"CAP-RED", 1}, {"TOTE-LINEN", 1}}, method: "pm_card_visa",
+		state: "completed", charged: 3000, taken: 1, events: CompletedEvents,
 	},
 }
 
-// outcome is what became of a scenario. Its JSON form is what demo --json prints.
-type outcome struct {
+// Outcome is what became of a scenario. Its JSON form is what demo --json prints.
+type Outcome struct {
 	Scenario     string   `json:"scenario"`
 	OrderID      string   `json:"order_id"`
 	State        string   `json:"state"`
@@ -78,38 +78,38 @@ type outcome struct {
 
 // play places the scenario's order and follows it until everything that must come has come, or patience ends. tell is called
 // with each event as it shows up.
-func (s scenario) play(ctx context.Context, shop *shop, tell func(event string, at time.Time)) (outcome, error) {
+func (s Scenario) play(ctx context.Context, shop *Client, tell func(event string, at time.Time)) (Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	before, err := shop.available(ctx)
+	before, err := shop.Available(ctx)
 	if err != nil {
-		return outcome{}, err
+		return Outcome{}, err
 	}
-	order, err := shop.place(ctx, uuid.NewString(), s.lines, s.method)
+	order, err := shop.Place(ctx, uuid.NewString(), s.lines, s.method)
 	if err != nil {
-		return outcome{}, fmt.Errorf("place the order %q: %w", s.name, err)
+		return Outcome{}, fmt.Errorf("place the order %q: %w", s.name, err)
 	}
 	order = s.follow(ctx, shop, order, tell)
 
 	// What was seen counts, also when patience ended: the report says what is missing.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	after, err := shop.available(ctx)
+	after, err := shop.Available(ctx)
 	if err != nil {
-		return outcome{}, err
+		return Outcome{}, err
 	}
-	calls, err := shop.calls(ctx, order.ID)
+	calls, err := shop.Calls(ctx, order.ID)
 	if err != nil {
-		return outcome{}, err
+		return Outcome{}, err
 	}
 	sku := s.lines[0].SKU
-	o := outcome{
+	o := Outcome{
 		Scenario: s.name, OrderID: order.ID, State: order.State, Reason: order.Reason, currency: order.Currency,
-		StockBefore: before[sku], StockAfter: after[sku], Events: typesOf(order), Mails: len(order.Mails),
+		StockBefore: before[sku], StockAfter: after[sku], Events: TypesOf(order), Mails: len(order.Mails),
 	}
-	charges, err := shop.book(ctx, order.ID)
+	charges, err := shop.Book(ctx, order.ID)
 	if err != nil {
-		return outcome{}, err
+		return Outcome{}, err
 	}
 	authorisations := 0
 	for _, c := range charges {
@@ -131,23 +131,23 @@ func (s scenario) play(ctx context.Context, shop *shop, tell func(event string, 
 			o.wrong = append(o.wrong, fmt.Sprintf("the stock of %s went from %d to %d", line.SKU, before[line.SKU], after[line.SKU]))
 		}
 	}
-	o.wrong = append(o.wrong, s.differences(o)...)
+	o.wrong = append(o.wrong, s.Differences(o)...)
 	return o, nil
 }
 
 // follow polls the order until its end, its events and its mail are there, or ctx ends.
-func (s scenario) follow(ctx context.Context, shop *shop, order shopOrder, tell func(event string, at time.Time)) shopOrder {
+func (s Scenario) follow(ctx context.Context, shop *Client, order Order, tell func(event string, at time.Time)) Order {
 	told := 0
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		if seen, err := shop.order(ctx, order.ID); err == nil {
+		if seen, err := shop.Order(ctx, order.ID); err == nil {
 			order = seen
 		}
 		for ; told < len(order.Timeline); told++ {
 			tell(order.Timeline[told].Type, order.Timeline[told].Time)
 		}
-		if order.ended() && len(order.Timeline) >= len(s.events) && len(order.Mails) > 0 {
+		if order.Ended() && len(order.Timeline) >= len(s.events) && len(order.Mails) > 0 {
 			return order
 		}
 		select {
@@ -158,7 +158,7 @@ func (s scenario) follow(ctx context.Context, shop *shop, order shopOrder, tell 
 	}
 }
 
-func (s scenario) differences(o outcome) []string {
+func (s Scenario) Differences(o Outcome) []string {
 	var wrong []string
 	differs := func(what string, want, got any) {
 		if fmt.Sprint(want) != fmt.Sprint(got) {
@@ -176,7 +176,7 @@ func (s scenario) differences(o outcome) []string {
 	return wrong
 }
 
-func typesOf(o shopOrder) []string {
+func TypesOf(o Order) []string {
 	types := make([]string, len(o.Timeline))
 	for i, e := range o.Timeline {
 		types[i] = e.Type

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"bytes"
@@ -13,27 +13,27 @@ import (
 	"example.com/orderly/internal/sandbox"
 )
 
-// shop is a customer of a running Orderly: it knows what any HTTP client knows, and the sandbox provider's book.
-type shop struct {
-	api     string
+// Client is a customer of a running Orderly: it knows what any HTTP client knows, and the sandbox provider's book.
+type Client struct {
+	API     string
 	sandbox string
-	token   string
-	client  http.Client
+	Token   string
+	HTTP    http.Client
 }
 
-func newShop(api, sandbox string) *shop {
-	return &shop{
-		api: strings.TrimRight(api, "/"), sandbox: strings.TrimRight(sandbox, "/"),
-		client: http.Client{Timeout: 10 * time.Second},
+func NewClient(api, sandbox string) *Client {
+	return &Client{
+		API: strings.TrimRight(api, "/"), sandbox: strings.TrimRight(sandbox, "/"),
+		HTTP: http.Client{Timeout: 10 * time.Second},
 	}
 }
 
-type shopLine struct {
+type Line struct {
 	SKU      string `json:"sku"`
 	Quantity int64  `json:"quantity"`
 }
 
-type shopOrder struct {
+type Order struct {
 	ID         string `json:"id"`
 	State      string `json:"state"`
 	Reason     string `json:"reason"`
@@ -48,47 +48,47 @@ type shopOrder struct {
 	} `json:"mails"`
 }
 
-func (o shopOrder) ended() bool { return o.State != "pending" && o.State != "confirmed" }
+func (o Order) Ended() bool { return o.State != "pending" && o.State != "confirmed" }
 
-func (s *shop) register(ctx context.Context, email, name, password string) error {
-	if err := s.call(ctx, http.MethodPost, s.api+"/v1/users", nil,
+func (s *Client) Register(ctx context.Context, email, name, password string) error {
+	if err := s.call(ctx, http.MethodPost, s.API+"/v1/users", nil,
 		map[string]string{"email": email, "name": name, "password": password}, nil); err != nil {
 		return fmt.Errorf("register a customer: %w", err)
 	}
 	var session struct {
 		Token string `json:"token"`
 	}
-	if err := s.call(ctx, http.MethodPost, s.api+"/v1/sessions", nil,
+	if err := s.call(ctx, http.MethodPost, s.API+"/v1/sessions", nil,
 		map[string]string{"email": email, "password": password}, &session); err != nil {
 		return fmt.Errorf("sign in: %w", err)
 	}
-	s.token = session.Token
+	s.Token = session.Token
 	return nil
 }
 
-// place places an order. Idempotent by key.
-func (s *shop) place(ctx context.Context, key string, lines []shopLine, method string) (shopOrder, error) {
-	var order shopOrder
-	err := s.call(ctx, http.MethodPost, s.api+"/v1/orders", http.Header{"Idempotency-Key": {`"` + key + `"`}},
+// Place places an order. Idempotent by key.
+func (s *Client) Place(ctx context.Context, key string, lines []Line, method string) (Order, error) {
+	var order Order
+	err := s.call(ctx, http.MethodPost, s.API+"/v1/orders", http.Header{"Idempotency-Key": {`"` + key + `"`}},
 		map[string]any{"lines": lines, "payment_method": method}, &order)
 	return order, err
 }
 
-func (s *shop) order(ctx context.Context, id string) (shopOrder, error) {
-	var order shopOrder
-	err := s.call(ctx, http.MethodGet, s.api+"/v1/orders/"+id, nil, nil, &order)
+func (s *Client) Order(ctx context.Context, id string) (Order, error) {
+	var order Order
+	err := s.call(ctx, http.MethodGet, s.API+"/v1/orders/"+id, nil, nil, &order)
 	return order, err
 }
 
-// available is how many pieces of each SKU can still be ordered.
-func (s *shop) available(ctx context.Context) (map[string]int64, error) {
+// Available is how many pieces of each SKU can still be ordered.
+func (s *Client) Available(ctx context.Context) (map[string]int64, error) {
 	var list struct {
 		Products []struct {
 			SKU       string `json:"sku"`
 			Available *int64 `json:"available"`
 		} `json:"products"`
 	}
-	if err := s.call(ctx, http.MethodGet, s.api+"/v1/products", nil, nil, &list); err != nil {
+	if err := s.call(ctx, http.MethodGet, s.API+"/v1/products", nil, nil, &list); err != nil {
 		return nil, err
 	}
 	stock := make(map[string]int64, len(list.Products))
@@ -100,8 +100,8 @@ func (s *shop) available(ctx context.Context) (map[string]int64, error) {
 	return stock, nil
 }
 
-// book is what the payment provider believes about an order.
-func (s *shop) book(ctx context.Context, orderID string) ([]sandbox.Charge, error) {
+// Book is what the payment provider believes about an order.
+func (s *Client) Book(ctx context.Context, orderID string) ([]sandbox.Charge, error) {
 	var charges []sandbox.Charge
 	err := s.call(ctx, http.MethodGet, s.sandbox+"/book?order_id="+url.QueryEscape(orderID), nil, nil, &charges)
 	if err != nil {
@@ -110,14 +110,14 @@ func (s *shop) book(ctx context.Context, orderID string) ([]sandbox.Charge, erro
 	return charges, nil
 }
 
-// calls is how often the sandbox provider was asked for what, for an order.
-func (s *shop) calls(ctx context.Context, orderID string) (map[string]int, error) {
+// Calls is how often the sandbox provider was asked for what, for an order.
+func (s *Client) Calls(ctx context.Context, orderID string) (map[string]int, error) {
 	var orders map[string]map[string]int
 	err := s.call(ctx, http.MethodGet, s.sandbox+"/sandbox/calls?order_id="+url.QueryEscape(orderID), nil, nil, &orders)
 	return orders[orderID], err
 }
 
-func (s *shop) call(ctx context.Context, method, target string, header http.Header, in, out any) error {
+func (s *Client) call(ctx context.Context, method, target string, header http.Header, in, out any) error {
 	var body bytes.Buffer
 	if in != nil {
 		if err := json.NewEncoder(&body).Encode(in); err != nil {
@@ -134,10 +134,10 @@ func (s *shop) call(ctx context.Context, method, target string, header http.Head
 	if in != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if s.token != "" && strings.HasPrefix(target, s.api) {
-		request.Header.Set("Authorization", "Bearer "+s.token)
+	if s.Token != "" && strings.HasPrefix(target, s.API) {
+		request.Header.Set("Authorization", "Bearer "+s.Token)
 	}
-	response, err := s.client.Do(request)
+	response, err := s.HTTP.Do(request)
 	if err != nil {
 		return err
 	}
