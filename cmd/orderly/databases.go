@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/node/lifecycle"
 )
-
-// tryFor bounds one attempt to reach something that may not be up yet.
-const tryFor = 5 * time.Second
 
 // opening is how a database is opened.
 type opening struct {
@@ -41,8 +38,8 @@ func (c config) openDatabase(ctx context.Context, service string, how opening, s
 		return err
 	}
 	if how.wait {
-		err = patiently(ctx, say, what, open)
-	} else if err = briefly(ctx, open); fault.KindOf(err) == fault.Unavailable && ctx.Err() == nil {
+		err = lifecycle.WaitFor(ctx, say, what, open)
+	} else if err = lifecycle.Briefly(ctx, open); fault.KindOf(err) == fault.Unavailable && ctx.Err() == nil {
 		say("Going on without " + what + " until it is there: " + err.Error())
 		db, err = database.Later(service, at)
 		return db, false, err
@@ -88,32 +85,4 @@ func checkSchema(ctx context.Context, db *database.DB, sets []database.Migration
 			"or use the login that ran orderly migrate", table, db.Name())
 	}
 	return err
-}
-
-func briefly(ctx context.Context, try func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, tryFor)
-	defer cancel()
-	return try(ctx)
-}
-
-// patiently tries until it works, ctx ends, or the error is not one of something that may still come up. That it waits, and for
-// what, is said once.
-func patiently(ctx context.Context, say func(string), what string, try func(ctx context.Context) error) error {
-	for told := false; ; told = true {
-		err := briefly(ctx, try)
-		if err == nil || ctx.Err() != nil || fault.KindOf(err) != fault.Unavailable {
-			if err == nil && told {
-				say("Found " + what + ".")
-			}
-			return err
-		}
-		if !told {
-			say("Waiting for " + what + ": " + err.Error())
-		}
-		select {
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

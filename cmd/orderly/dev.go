@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/internal/embedded"
+	"example.com/orderly/internal/node/lifecycle"
 )
 
 const (
@@ -40,10 +41,10 @@ func devCommand() *cobra.Command {
 			say := func(line string) { _, _ = fmt.Fprintln(cmd.OutOrStdout(), line) }
 			s, err := openStack(cmd.Context(), cfg, roles, true, cfg.logger(cmd.ErrOrStderr()), say)
 			if err != nil {
-				return unlessStopped(cmd.Context(), err)
+				return lifecycle.UnlessStopped(cmd.Context(), err)
 			}
 			say("API          http://" + s.apiAddr + "  (orders are accepted from now on, and wait for Temporal)")
-			return s.run(cmd.Context(), part{"greeting", s.greet})
+			return s.run(cmd.Context(), lifecycle.Part{Name: "greeting", Run: s.greet})
 		},
 	}
 	command.Flags().StringVar(&data, "data", "", "the folder everything is kept in (default: ORDERLY_DATA, or .orderly)")
@@ -56,7 +57,7 @@ func (s *stack) greet(ctx context.Context) error {
 	select {
 	case <-s.ready:
 		if err := s.introduce(ctx); err != nil {
-			return unlessStopped(ctx, err)
+			return lifecycle.UnlessStopped(ctx, err)
 		}
 		<-ctx.Done()
 		return nil

@@ -11,22 +11,23 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"example.com/orderly/activities"
+	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/workers"
 )
 
 // run runs every part until ctx ends, stops them in reverse order, and closes what was opened. API, workers, relay,
 // listeners, provider, Temporal: each is still there for those that stop before it. more is stopped first.
-func (s *stack) run(ctx context.Context, more ...part) error {
-	var parts []part
+func (s *stack) run(ctx context.Context, more ...lifecycle.Part) error {
+	var parts []lifecycle.Part
 	when := func(needed bool, name string, run func(ctx context.Context) error) {
 		if needed {
-			parts = append(parts, part{name, run})
+			parts = append(parts, lifecycle.Part{Name: name, Run: run})
 		}
 	}
 	when(usesTemporal(s.roles), "temporal", s.temporal.run)
 	when(s.sandbox != nil, "sandbox provider", func(ctx context.Context) error {
 		server := &http.Server{Handler: s.sandbox.Handler(), ReadHeaderTimeout: 5 * time.Second}
-		return begin(server, s.sandboxListener).untilDone(ctx, s.sandbox.Close)
+		return lifecycle.Serve(server, s.sandboxListener).UntilDone(ctx, s.sandbox.Close)
 	})
 	for _, inbox := range s.inboxes {
 		when(true, "listeners", inbox.Run)
@@ -40,9 +41,11 @@ func (s *stack) run(ctx context.Context, more ...part) error {
 		when(true, "sweeper", (&workers.Sweeper{Starter: s.starter, Orders: s.orders, Log: s.log}).Run)
 		when(true, "reconciler", (&workers.Reconciler{Starter: s.starter, Orders: s.orders, Log: s.log, Now: s.now}).Run)
 	}
-	when(s.pprofListener != nil, "profiles", func(ctx context.Context) error { return begin(profiles(), s.pprofListener).untilDone(ctx, nil) })
-	when(true, "api", func(ctx context.Context) error { return s.front.untilDone(ctx, nil) })
-	return errors.Join(runParts(ctx, s.log, append(parts, more...)), s.close())
+	when(s.pprofListener != nil, "profiles", func(ctx context.Context) error {
+		return lifecycle.Serve(profiles(), s.pprofListener).UntilDone(ctx, nil)
+	})
+	when(true, "api", func(ctx context.Context) error { return s.front.UntilDone(ctx, nil) })
+	return errors.Join(lifecycle.Run(ctx, s.log, append(parts, more...)), s.close())
 }
 
 // housekeeping tidies up what the roles of this process leave behind.

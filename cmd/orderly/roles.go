@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"example.com/orderly/activities"
+	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/workers"
 	"example.com/orderly/workflows"
 )
@@ -149,9 +150,9 @@ func serveCommand() *cobra.Command {
 			log := cfg.logger(cmd.ErrOrStderr()).With("roles", strings.Join(roleNames(of), ","))
 			s, err := openStack(cmd.Context(), cfg, of, false, log, func(line string) { log.Info(line) })
 			if err != nil {
-				return unlessStopped(cmd.Context(), err)
+				return lifecycle.UnlessStopped(cmd.Context(), err)
 			}
-			return s.run(cmd.Context(), part{"greeting", s.announce})
+			return s.run(cmd.Context(), lifecycle.Part{Name: "greeting", Run: s.announce})
 		},
 	}
 	command.Flags().BoolVar(&inline, "inline", false, "with all: "+inlineUsage)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/sandbox"
 )
 
@@ -37,7 +38,7 @@ func sandboxCommand() *cobra.Command {
 			}
 			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "Sandbox  http://%s\n", listener.Addr())
 			server := &http.Server{Handler: provider.Handler(), ReadHeaderTimeout: 5 * time.Second}
-			return begin(server, listener).untilDone(cmd.Context(), provider.Close)
+			return lifecycle.Serve(server, listener).UntilDone(cmd.Context(), provider.Close)
 		},
 	}
 }

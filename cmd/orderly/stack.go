@@ -20,6 +20,7 @@ import (
 	"example.com/orderly/internal/embedded"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/journal"
+	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/outbox"
@@ -73,7 +74,7 @@ type stack struct {
 	httpListener    net.Listener
 	pprofListener   net.Listener // nil where nobody has asked for profiles
 	door            *api.Door
-	front           serving // of the door, from when the port is bound
+	front           lifecycle.Serving // of the door, from when the port is bound
 
 	// apiAddr and sandboxAddr are host:port as bound; temporalUI is the web UI's URL, set before ready is closed.
 	apiAddr, sandboxAddr, temporalUI string
@@ -120,8 +121,8 @@ func openStack(ctx context.Context, cfg config, roles []role, develop bool, log 
 		}
 	}
 	s.door = api.NewDoor(log)
-	s.front = begin(s.door.Server(), s.httpListener)
-	s.open = append(s.open, s.front.server.Close)
+	s.front = lifecycle.Serve(s.door.Server(), s.httpListener)
+	s.open = append(s.open, s.front.Close)
 	for _, role := range roles {
 		if err := role.open(s, ctx); err != nil {
 			return nil, err

@@ -19,6 +19,7 @@ import (
 
 	"example.com/orderly/internal/embedded"
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/workflows"
 )
 
@@ -53,7 +54,7 @@ func (t *temporal) run(ctx context.Context) error {
 		}
 		options.Namespace = cmp.Or(t.namespace, options.Namespace)
 		if err := t.connect(ctx, options); err != nil {
-			return unlessStopped(ctx, err)
+			return lifecycle.UnlessStopped(ctx, err)
 		}
 		defer (*t.client.Load()).Close()
 		<-ctx.Done()
@@ -61,16 +62,16 @@ func (t *temporal) run(ctx context.Context) error {
 	}
 	cli, err := embedded.TemporalCLI(ctx, embedded.CLIOptions{Say: s.say})
 	if err != nil {
-		return unlessStopped(ctx, err)
+		return lifecycle.UnlessStopped(ctx, err)
 	}
 	server, err := embedded.StartTemporal(ctx, t.serverConfig(cli))
 	if err != nil {
-		return unlessStopped(ctx, err)
+		return lifecycle.UnlessStopped(ctx, err)
 	}
 	defer func() { _ = server.Stop(context.WithoutCancel(ctx)) }()
 	s.temporalUI = "http://" + server.UIAddr()
 	if err := t.connect(ctx, client.Options{HostPort: server.Addr(), Namespace: client.DefaultNamespace}); err != nil {
-		return unlessStopped(ctx, err)
+		return lifecycle.UnlessStopped(ctx, err)
 	}
 	defer (*t.client.Load()).Close()
 	select {
@@ -139,7 +140,7 @@ func (t *temporal) explained(err error) error { return cmp.Or(temporalRefusal(er
 // dialTemporal waits for a server that is not up yet. What waiting can't mend is an error that names the variable.
 func dialTemporal(ctx context.Context, options client.Options, say func(string)) (client.Client, error) {
 	for told := false; ; told = true {
-		once, cancel := context.WithTimeout(ctx, tryFor)
+		once, cancel := context.WithTimeout(ctx, lifecycle.TryFor)
 		c, err := client.DialContext(once, options)
 		cancel()
 		if err == nil {
@@ -166,7 +167,7 @@ func dialTemporal(ctx context.Context, options client.Options, say func(string))
 // answer holds for the life of the process, so a server that gives none is waited for.
 func (t *temporal) knowsSearchAttributes(ctx context.Context, c client.Client) (knows bool, err error) {
 	say := t.stack.say
-	err = patiently(ctx, say, "Temporal's namespace at "+t.options.HostPort+" (TEMPORAL_ADDRESS)", func(ctx context.Context) error {
+	err = lifecycle.WaitFor(ctx, say, "Temporal's namespace at "+t.options.HostPort+" (TEMPORAL_ADDRESS)", func(ctx context.Context) error {
 		err := haveSearchAttributes(ctx, c, t.options.Namespace)
 		if unanswered(err) {
 			return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "temporal_unavailable", "Temporal does not answer"), err)
@@ -209,14 +210,6 @@ func temporalRefusal(err error, options client.Options) error {
 	case err != nil && handshakeRefused.MatchString(err.Error()):
 		return fmt.Errorf("TEMPORAL_TLS and TEMPORAL_TLS_*: Temporal at %s and we do not agree on TLS (%w); correct the address, the "+
 			"certificates, or whether TLS is used at all", options.HostPort, err)
-	}
-	return nil
-}
-
-// unlessStopped drops the error of something that was interrupted because we are told to stop.
-func unlessStopped(ctx context.Context, err error) error {
-	if ctx.Err() == nil {
-		return err
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/journal"
+	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/workers"
 )
@@ -106,7 +107,7 @@ func (s *stack) openRelay(ctx context.Context) (err error) {
 
 // tryRabbit says at once what waiting can't mend; a broker that is not up yet is waited for by whoever needs it.
 func (s *stack) tryRabbit(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, tryFor)
+	ctx, cancel := context.WithTimeout(ctx, lifecycle.TryFor)
 	defer cancel()
 	err := rabbit.Check(ctx, s.rabbit())
 	if errors.Is(err, rabbit.ErrSetup) {

@@ -1,4 +1,4 @@
-package main
+package lifecycle
 
 import (
 	"context"
@@ -7,18 +7,18 @@ import (
 	"log/slog"
 )
 
-// part is something that runs for long. run returns nil once ctx has ended and it has come to rest, or an error when it can't
+// Part is something that runs for long. Run returns nil once ctx has ended and it has come to rest, or an error when it can't
 // go on.
-type part struct {
-	name string
-	run  func(ctx context.Context) error
+type Part struct {
+	Name string
+	Run  func(ctx context.Context) error
 }
 
-// runParts starts the parts in order and keeps them running until ctx ends or one of them fails. Then it stops them one after
+// Run starts the parts in order and keeps them running until ctx ends or one of them fails. Then it stops them one after
 // the other in reverse order, so that each part can still use the ones before it while it comes to rest.
-func runParts(ctx context.Context, log *slog.Logger, parts []part) error {
+func Run(ctx context.Context, log *slog.Logger, parts []Part) error {
 	type running struct {
-		part
+		Part
 		stop context.CancelFunc
 		done chan struct{}
 	}
@@ -27,14 +27,14 @@ func runParts(ctx context.Context, log *slog.Logger, parts []part) error {
 	for _, p := range parts {
 		// Not ctx itself: its end must not stop all parts at once.
 		own, stop := context.WithCancel(context.WithoutCancel(ctx))
-		r := running{part: p, stop: stop, done: make(chan struct{})}
+		r := running{Part: p, stop: stop, done: make(chan struct{})}
 		all = append(all, r)
 		go func() {
 			defer close(r.done)
-			if err := r.run(own); err != nil {
-				failed <- fmt.Errorf("%s: %w", r.name, err)
+			if err := r.Run(own); err != nil {
+				failed <- fmt.Errorf("%s: %w", r.Name, err)
 			} else if own.Err() == nil {
-				failed <- fmt.Errorf("%s ended by itself", r.name)
+				failed <- fmt.Errorf("%s ended by itself", r.Name)
 			}
 		}()
 	}
@@ -45,7 +45,7 @@ func runParts(ctx context.Context, log *slog.Logger, parts []part) error {
 		errs = append(errs, err)
 	}
 	for i := len(all) - 1; i >= 0; i-- {
-		log.Debug("stopping", "part", all[i].name)
+		log.Debug("stopping", "part", all[i].Name)
 		all[i].stop()
 		<-all[i].done
 	}

@@ -1,4 +1,4 @@
-package main
+package lifecycle
 
 import (
 	"context"
@@ -8,20 +8,21 @@ import (
 	"time"
 )
 
-// serving is an HTTP server at work.
-type serving struct {
+// Serving is an HTTP server at work.
+type Serving struct {
 	server *http.Server
 	ended  chan error
 }
 
-func begin(server *http.Server, listener net.Listener) serving {
-	s := serving{server: server, ended: make(chan error, 1)}
+// Serve begins to serve what connects to the listener.
+func Serve(server *http.Server, listener net.Listener) Serving {
+	s := Serving{server: server, ended: make(chan error, 1)}
 	go func() { s.ended <- server.Serve(listener) }()
 	return s
 }
 
-// untilDone serves until ctx ends, and then lets the requests under way come to their end.
-func (s serving) untilDone(ctx context.Context, beforeStop func() error) error {
+// UntilDone serves until ctx ends, and then lets the requests under way come to their end.
+func (s Serving) UntilDone(ctx context.Context, beforeStop func() error) error {
 	select {
 	case err := <-s.ended:
 		return err
@@ -40,3 +41,6 @@ func (s serving) untilDone(ctx context.Context, beforeStop func() error) error {
 	}
 	return nil
 }
+
+// Close ends every connection at once.
+func (s Serving) Close() error { return s.server.Close() }
