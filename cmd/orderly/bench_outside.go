@@ -13,13 +13,14 @@ import (
 
 	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/measure"
+	"example.com/orderly/internal/node/config"
 )
 
 // runOutside measures a running stack, of which only the API is known; and, where the environment names them, its Temporal server and
 // its Redis.
 func (b *bench) runOutside(ctx context.Context, api, provider string) error {
 	b.name = benchName()
-	cfg, err := configFromEnvironment()
+	cfg, err := config.FromEnvironment(services)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (b *bench) runOutside(ctx context.Context, api, provider string) error {
 	})
 }
 
-func (b *bench) runOver(ctx context.Context, cfg config, namespace string) error {
+func (b *bench) runOver(ctx context.Context, cfg config.Config, namespace string) error {
 	b.describeMachine()
 	b.fact("stack", b.shops[0].API+", seen over HTTP; what else it runs on is not told by its API")
 	if b.temporal != nil {

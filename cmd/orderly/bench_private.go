@@ -21,6 +21,7 @@ import (
 	"example.com/orderly/activities"
 	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/node/config"
 )
 
 // benchProducts is how many products the orders are spread over: a shop where everybody buys the same thing measures one row.
@@ -33,12 +34,12 @@ func benchName() string { return "orderly_bench_" + strings.ToLower(rand.Text()[
 
 // privateConfig is the stack of a bench: what the environment replaces, under names of its own, and never its payment provider or its
 // mail server.
-func (b *bench) privateConfig(dir string) (config, error) {
-	named, err := configFromEnvironment()
+func (b *bench) privateConfig(dir string) (config.Config, error) {
+	named, err := config.FromEnvironment(services)
 	if err != nil {
-		return config{}, err
+		return config.Config{}, err
 	}
-	cfg := config{
+	cfg := config.Config{
 		Data: dir, APIAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", TemporalPort: "0", TemporalUIPort: "0",
 		MailFrom: "Orderly <shop@orderly.example>", LogFormat: "text", LogLevel: "error",
 		RabbitMQURL: named.RabbitMQURL, RabbitMQPrefix: b.name, RedisURL: named.RedisURL, TemporalAddress: named.TemporalAddress,
@@ -47,7 +48,7 @@ func (b *bench) privateConfig(dir string) (config, error) {
 	if named.DatabaseURL != "" {
 		at, err := url.Parse(named.DatabaseURL)
 		if err != nil {
-			return config{}, errors.New("DATABASE_URL is malformed: the URL can't be read")
+			return config.Config{}, errors.New("DATABASE_URL is malformed: the URL can't be read")
 		}
 		at.Path = "/" + b.name
 		cfg.DatabaseURL = at.String()
@@ -60,7 +61,7 @@ func (b *bench) privateConfig(dir string) (config, error) {
 	}
 	body, err := json.Marshal(list)
 	if err != nil {
-		return config{}, err
+		return config.Config{}, err
 	}
 	cfg.Products = filepath.Join(dir, "products.json")
 	return cfg, os.WriteFile(cfg.Products, body, 0o600)
@@ -119,7 +120,7 @@ func (b *bench) runPrivate(ctx context.Context) (err error) {
 
 // ownNamespace is the name of a Temporal namespace to make and to remove; empty where the server is embedded, or the environment names
 // one. In that one nobody else may poll our task queues: they would be given our sagas.
-func (b *bench) ownNamespace(ctx context.Context, cfg config) (string, error) {
+func (b *bench) ownNamespace(ctx context.Context, cfg config.Config) (string, error) {
 	if cfg.TemporalAddress == "" {
 		return "", nil
 	}
@@ -156,7 +157,7 @@ func (b *bench) withTemporal(ctx context.Context, do func(c client.Client, optio
 }
 
 // remove removes what the bench has made on servers outside.
-func (b *bench) remove(ctx context.Context, cfg config, namespace string) error {
+func (b *bench) remove(ctx context.Context, cfg config.Config, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	var errs []error

@@ -18,6 +18,8 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/contrib/envconfig"
+
+	"example.com/orderly/internal/node/config"
 )
 
 // Where the tests run there need not be a container engine. What can be known of docker-compose.yml without one is held to here.
@@ -94,12 +96,12 @@ func (l lookedUp) LookupEnv(name string) (string, bool) { l[name] = true; return
 // settings are the variables this program reads.
 func settings(t *testing.T) map[string]bool {
 	read := lookedUp{}
-	for field := range reflect.TypeFor[config]().Fields() {
+	for field := range reflect.TypeFor[config.Config]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
 		read[name] = true
 	}
 	for _, service := range services {
-		read[databaseVariable(service)] = true
+		read[config.DatabaseVariable(service)] = true
 	}
 	require.NoError(t, (&envconfig.ClientConfigProfile{}).ApplyEnvVars(read))
 	read["NO_PROXY"] = true // by net/http and gRPC
@@ -118,16 +120,16 @@ func TestContainersAreGivenWhatTheyRead(t *testing.T) {
 			require.NotNil(t, value, "%s is given whatever %s is where it is started", name, variable)
 			given[variable] = *value
 		}
-		cfg, err := env.ParseAsWithOptions[config](env.Options{Environment: given})
+		cfg, err := env.ParseAsWithOptions[config.Config](env.Options{Environment: given})
 		require.NoError(t, err, name)
-		require.NoError(t, cfg.check(), name)
+		require.NoError(t, cfg.Check(), name)
 
 		address := cfg.SandboxAddr
 		if service.Command[0] == "serve" {
 			of, err := rolesNamed(service.Command[1:])
 			require.NoError(t, err, name)
-			require.NoError(t, cfg.servable(of), name)
-			_, address = cfg.httpAddr(of)
+			require.NoError(t, servable(cfg, of), name)
+			_, address = httpAddr(cfg, of)
 			for _, role := range of {
 				require.Empty(t, serving[role.name], "the role %s runs twice", role.name)
 				serving[role.name] = name

@@ -8,6 +8,7 @@ import (
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 )
 
@@ -20,9 +21,9 @@ type opening struct {
 }
 
 // openDatabase opens a service's database; there is false where that was gone on without. Every error names the variable and the remedy.
-func (c config) openDatabase(ctx context.Context, service string, how opening, say func(string)) (db *database.DB, there bool, err error) {
-	setting := c.databaseSetting(service)
-	at, err := c.databaseURL(service)
+func openDatabase(ctx context.Context, c config.Config, service string, how opening, say func(string)) (db *database.DB, there bool, err error) {
+	setting := c.DatabaseSetting(service)
+	at, err := c.DatabaseOf(service)
 	if err != nil {
 		return nil, false, fmt.Errorf("%s is malformed: the URL can't be read", setting)
 	}

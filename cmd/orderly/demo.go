@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/internal/demo"
+	"example.com/orderly/internal/node/config"
 )
 
 func demoCommand() *cobra.Command {
@@ -42,7 +43,7 @@ func demoOnPrivateStack(ctx context.Context, d demo.Demo) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	cfg := config{
+	cfg := config.Config{
 		Data: dir, APIAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", TemporalPort: "0", TemporalUIPort: "0",
 		MailFrom: "Orderly <shop@orderly.example>", Products: "demo", LogFormat: "text", LogLevel: "error",
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/internal/embedded"
+	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 )
 
@@ -27,7 +28,7 @@ func devCommand() *cobra.Command {
 			"STRIPE_API_KEY that is set replaces the part that is embedded otherwise.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := configFromEnvironment()
+			cfg, err := config.FromEnvironment(services)
 			if err != nil {
 				return err
 			}
@@ -39,7 +40,7 @@ func devCommand() *cobra.Command {
 				cfg.Products = "demo"
 			}
 			say := func(line string) { _, _ = fmt.Fprintln(cmd.OutOrStdout(), line) }
-			s, err := openStack(cmd.Context(), cfg, roles, true, cfg.logger(cmd.ErrOrStderr()), say)
+			s, err := openStack(cmd.Context(), cfg, roles, true, cfg.Logger(cmd.ErrOrStderr()), say)
 			if err != nil {
 				return lifecycle.UnlessStopped(cmd.Context(), err)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"example.com/orderly/events/listen"
 	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/node/config"
 )
 
 // deadShown is how many dead events of a listener are listed: more are one cause, not more to read.
@@ -82,7 +83,7 @@ func listDead(cmd *cobra.Command, inboxes map[string]*listen.Inbox) error {
 // withInboxes opens the built-in listeners' inboxes where the settings say they are. Nothing is handled here: a change is taken
 // up by the stack that runs, or by the next one.
 func withInboxes(cmd *cobra.Command, do func(inboxes map[string]*listen.Inbox) error) error {
-	cfg, err := configFromEnvironment()
+	cfg, err := config.FromEnvironment(services)
 	if err != nil {
 		return err
 	}
@@ -106,8 +107,8 @@ func withInboxes(cmd *cobra.Command, do func(inboxes map[string]*listen.Inbox) e
 }
 
 // openExisting opens a service's database that a stack has made before; it makes and changes nothing.
-func openExisting(ctx context.Context, cfg config, service string, say func(string)) (*database.DB, error) {
-	at, err := cfg.databaseURL(service)
+func openExisting(ctx context.Context, cfg config.Config, service string, say func(string)) (*database.DB, error) {
+	at, err := cfg.DatabaseOf(service)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +117,6 @@ func openExisting(ctx context.Context, cfg config, service string, say func(stri
 			return nil, fmt.Errorf("there is no %s database at %s: run orderly dev first, or set ORDERLY_DATA or DATABASE_URL", service, path)
 		}
 	}
-	db, _, err := cfg.openDatabase(ctx, service, opening{wait: true}, say)
+	db, _, err := openDatabase(ctx, cfg, service, opening{wait: true}, say)
 	return db, err
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"example.com/orderly/internal/node/config"
 )
 
 // healthPatience bounds the whole question. The process answers within two seconds, whatever is down.
@@ -23,7 +25,7 @@ func healthcheckCommand() *cobra.Command {
 			"environment would have it listen.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := configFromEnvironment()
+			cfg, err := config.FromEnvironment(services)
 			if err != nil {
 				return err
 			}
@@ -33,7 +35,7 @@ func healthcheckCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, addr := cfg.httpAddr(of)
+				_, addr := httpAddr(cfg, of)
 				target = "http://" + nearby(addr) + "/readyz"
 			}
 			answer, err := askHealth(cmd.Context(), target)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/log"
+
+	"example.com/orderly/internal/node/config"
 )
 
 func migrateCommand() *cobra.Command {
@@ -20,7 +22,7 @@ func migrateCommand() *cobra.Command {
 			"and beside a running system.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := configFromEnvironment()
+			cfg, err := config.FromEnvironment(services)
 			if err != nil {
 				return err
 			}
@@ -34,9 +36,9 @@ func migrateCommand() *cobra.Command {
 	}
 }
 
-func migrate(ctx context.Context, cfg config, out io.Writer) error {
+func migrate(ctx context.Context, cfg config.Config, out io.Writer) error {
 	say := func(line string) { _, _ = fmt.Fprintln(out, line) }
-	if _, err := cfg.products(); err != nil {
+	if _, err := products(cfg); err != nil {
 		return err // before anything is changed
 	}
 	s := newStack(cfg, nil, true, slog.New(slog.DiscardHandler), say)
@@ -60,7 +62,7 @@ func migrate(ctx context.Context, cfg config, out io.Writer) error {
 }
 
 // migrateTemporal prepares the namespace. What a server does not permit is said, and is not an error: sagas run without.
-func migrateTemporal(ctx context.Context, cfg config, say func(string)) error {
+func migrateTemporal(ctx context.Context, cfg config.Config, say func(string)) error {
 	options, err := temporalOptions()
 	if err != nil {
 		return err

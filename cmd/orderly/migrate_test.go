@@ -16,6 +16,7 @@ import (
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/money"
+	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/workflows"
 )
@@ -70,7 +71,7 @@ func TestMigrateAtOnce(t *testing.T) {
 		require.NoError(t, err)
 	})
 
-	list, err := config{Products: "demo"}.products()
+	list, err := products(config.Config{Products: "demo"})
 	require.NoError(t, err)
 	var received int64
 	for _, p := range list {

@@ -22,8 +22,6 @@ import (
 )
 
 const (
-	// shortestRetention is the shortest time Temporal lets a namespace keep closed workflows.
-	shortestRetention = 24 * time.Hour
 	// usualRetention is what a namespace of our making gets unless told otherwise.
 	usualRetention = 7 * 24 * time.Hour
 	// namespacePatience bounds the wait until every part of the server has heard of a new namespace or attribute.

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/orders"
 )
 
@@ -23,7 +24,7 @@ type product struct {
 }
 
 // products is the product list that the settings name; nil when they name none.
-func (c config) products() ([]product, error) {
+func products(c config.Config) ([]product, error) {
 	body := demoProducts
 	switch c.Products {
 	case "":
@@ -44,7 +45,7 @@ func (c config) products() ([]product, error) {
 
 // seed puts the product list into the two services that own its halves. What is there already stays as it is.
 func (s *stack) seed(ctx context.Context) error {
-	list, err := s.cfg.products()
+	list, err := products(s.cfg)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/testenv"
 )
 
@@ -49,7 +50,7 @@ func newRealParts(t *testing.T) realParts {
 
 // of is the service's database.
 func (p realParts) of(service string) string {
-	at, err := config{DatabaseURL: p.database}.databaseURL(service)
+	at, err := config.Config{DatabaseURL: p.database}.DatabaseOf(service)
 	if err != nil {
 		panic(err) // it was built from a URL
 	}

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"example.com/orderly/activities"
+	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/workers"
 	"example.com/orderly/workflows"
@@ -76,7 +77,7 @@ func usesTemporal(of []role) bool {
 }
 
 // httpAddr is where a process with these roles listens, and the variable that says so.
-func (c config) httpAddr(of []role) (setting, addr string) {
+func httpAddr(c config.Config, of []role) (setting, addr string) {
 	if has(of, "api") {
 		return "ORDERLY_API_ADDR", c.APIAddr
 	}
@@ -88,7 +89,7 @@ func (c config) httpAddr(of []role) (setting, addr string) {
 
 // servable reports what is missing for these roles. One process with every role can bring its own parts; several processes have to
 // share them.
-func (c config) servable(of []role) error {
+func servable(c config.Config, of []role) error {
 	missing := func(variable, why string) error {
 		return fmt.Errorf("serve %s needs %s: %s", strings.Join(roleNames(of), " "), variable, why)
 	}
@@ -98,7 +99,7 @@ func (c config) servable(of []role) error {
 				strings.Join(roleNames(of), " "))
 		}
 		for _, r := range of {
-			if setting := c.embeddedDatabase(r.databases()); setting != "" {
+			if setting := c.EmbeddedDatabase(r.databases()); setting != "" {
 				return missing(setting, "processes of different roles share their databases, such as postgres://user@host:5432/orderly")
 			}
 		}
@@ -109,7 +110,7 @@ func (c config) servable(of []role) error {
 			return missing("TEMPORAL_ADDRESS", "processes of different roles share a Temporal server, such as host:7233")
 		}
 	}
-	if c.embedsProvider() && (has(of, "api") || has(of, "payments")) {
+	if c.EmbedsProvider() && (has(of, "api") || has(of, "payments")) {
 		return missing("STRIPE_API_KEY or STRIPE_API_URL",
 			"no money moves unless a provider is named: Stripe's key, or the address of a sandbox (orderly sandbox)")
 	}
@@ -139,15 +140,15 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := configFromEnvironment()
+			cfg, err := config.FromEnvironment(services)
 			if err != nil {
 				return err
 			}
 			cfg.Inline = inline
-			if err := cfg.servable(of); err != nil {
+			if err := servable(cfg, of); err != nil {
 				return err
 			}
-			log := cfg.logger(cmd.ErrOrStderr()).With("roles", strings.Join(roleNames(of), ","))
+			log := cfg.Logger(cmd.ErrOrStderr()).With("roles", strings.Join(roleNames(of), ","))
 			s, err := openStack(cmd.Context(), cfg, of, false, log, func(line string) { log.Info(line) })
 			if err != nil {
 				return lifecycle.UnlessStopped(cmd.Context(), err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/sandbox"
 )
@@ -22,7 +23,7 @@ func sandboxCommand() *cobra.Command {
 			"with STRIPE_API_URL.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			cfg, err := configFromEnvironment()
+			cfg, err := config.FromEnvironment(services)
 			if err != nil {
 				return err
 			}
@@ -31,7 +32,7 @@ func sandboxCommand() *cobra.Command {
 				return fmt.Errorf("can't listen on %s (%w); choose another address with ORDERLY_SANDBOX_ADDR", cfg.SandboxAddr, err)
 			}
 			provider, err := sandbox.Open(cmd.Context(), sandbox.Config{
-				Dir: filepath.Join(cfg.Data, "sandbox"), APIKey: cfg.StripeAPIKey, Now: time.Now, Logger: cfg.logger(cmd.ErrOrStderr()),
+				Dir: filepath.Join(cfg.Data, "sandbox"), APIKey: cfg.StripeAPIKey, Now: time.Now, Logger: cfg.Logger(cmd.ErrOrStderr()),
 			})
 			if err != nil {
 				return errors.Join(err, listener.Close())

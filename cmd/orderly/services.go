@@ -24,6 +24,12 @@ import (
 	"example.com/orderly/workers"
 )
 
+// services own a database each.
+var services = []string{"orders", "inventory", "payments", "users", "notifications", "journal"}
+
+// sandboxKey is what our gateway shows a sandbox. A sandbox takes any test key and moves no money.
+const sandboxKey = "sk_test_orderly"
+
 // schemas are the tables of each service's database.
 var schemas = map[string]func() []database.Migrations{
 	"orders": orders.Migrations, "inventory": inventory.Migrations, "payments": payments.Migrations,
@@ -36,7 +42,7 @@ func (s *stack) database(ctx context.Context, service string) (*database.DB, err
 		return db, nil
 	}
 	how := opening{make: s.develop, wait: s.develop || s.owns(service)}
-	db, there, err := s.cfg.openDatabase(ctx, service, how, s.say)
+	db, there, err := openDatabase(ctx, s.cfg, service, how, s.say)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +131,7 @@ func (s *stack) openGateway(ctx context.Context) (err error) {
 		return nil
 	}
 	provider := stripe.Config{APIKey: s.cfg.StripeAPIKey, URL: s.cfg.StripeAPIURL}
-	if s.cfg.embedsProvider() {
+	if s.cfg.EmbedsProvider() {
 		if s.sandboxListener, s.sandboxAddr, err = s.bind("ORDERLY_SANDBOX_ADDR", s.cfg.SandboxAddr); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ import (
 	"example.com/orderly/internal/embedded"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/journal"
+	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
@@ -33,7 +34,7 @@ import (
 // stack is what one process runs of the system: one role of it, some, or all. This is where everything meets: what is real and
 // what is embedded is decided here and known nowhere else. What no role of the process needs stays nil.
 type stack struct {
-	cfg config
+	cfg config.Config
 	log *slog.Logger
 	say func(line string)
 	now func() time.Time
@@ -82,7 +83,7 @@ type stack struct {
 	ready chan struct{}
 }
 
-func newStack(cfg config, roles []role, develop bool, log *slog.Logger, say func(line string)) *stack {
+func newStack(cfg config.Config, roles []role, develop bool, log *slog.Logger, say func(line string)) *stack {
 	s := &stack{
 		cfg: cfg, log: log, say: say, now: time.Now, develop: develop, roles: roles,
 		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
@@ -95,7 +96,7 @@ func newStack(cfg config, roles []role, develop bool, log *slog.Logger, say func
 
 // openStack opens everything the roles need and that can fail for a reason the user must mend: ports, folders, databases. What is
 // not up yet is waited for, and said to be. Nothing runs yet.
-func openStack(ctx context.Context, cfg config, roles []role, develop bool, log *slog.Logger, say func(line string)) (_ *stack, err error) {
+func openStack(ctx context.Context, cfg config.Config, roles []role, develop bool, log *slog.Logger, say func(line string)) (_ *stack, err error) {
 	s := newStack(cfg, roles, develop, log, say)
 	defer func() {
 		if err != nil {
@@ -111,7 +112,7 @@ func openStack(ctx context.Context, cfg config, roles []role, develop bool, log 
 		s.open = append(s.open, lock.Unlock)
 	}
 	// Before anything else, so that a taken port is the first thing a user hears of.
-	setting, addr := cfg.httpAddr(roles)
+	setting, addr := httpAddr(cfg, roles)
 	if s.httpListener, s.apiAddr, err = s.bind(setting, addr); err != nil {
 		return nil, err
 	}
@@ -143,11 +144,11 @@ func openStack(ctx context.Context, cfg config, roles []role, develop bool, log 
 // keepsFiles reports whether anything of this process is kept in the data folder, which one process at a time may use.
 func (s *stack) keepsFiles() bool {
 	for _, role := range s.roles {
-		if s.cfg.embeddedDatabase(role.databases()) != "" {
+		if s.cfg.EmbeddedDatabase(role.databases()) != "" {
 			return true
 		}
 	}
-	return usesTemporal(s.roles) && s.cfg.TemporalAddress == "" || s.develop && s.cfg.embedsProvider()
+	return usesTemporal(s.roles) && s.cfg.TemporalAddress == "" || s.develop && s.cfg.EmbedsProvider()
 }
 
 func (s *stack) bind(setting, addr string) (net.Listener, string, error) {

@@ -1,4 +1,5 @@
-package main
+// Package config is what the environment says about a process, checked.
+package config
 
 import (
 	"errors"
@@ -14,8 +15,11 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// config is what the environment and the flags say. A URL that is set replaces the embedded part it names, and nothing else.
-type config struct {
+// shortestRetention is the shortest time Temporal lets a namespace keep closed workflows.
+const shortestRetention = 24 * time.Hour
+
+// Config is what the environment and the flags say. A URL that is set replaces the embedded part it names, and nothing else.
+type Config struct {
 	DatabaseURL     string `env:"DATABASE_URL"`
 	RedisURL        string `env:"REDIS_URL"`
 	RabbitMQURL     string `env:"RABBITMQ_URL"`
@@ -47,39 +51,34 @@ type config struct {
 	OwnDatabases map[string]string `env:"-"`
 }
 
-// services own a database each.
-var services = []string{"orders", "inventory", "payments", "users", "notifications", "journal"}
-
-// sandboxKey is what our gateway shows a sandbox. A sandbox takes any test key and moves no money.
-const sandboxKey = "sk_test_orderly"
-
-// configFromEnvironment reads and checks the settings.
-func configFromEnvironment() (config, error) {
-	cfg, err := env.ParseAs[config]()
+// FromEnvironment reads and checks the settings. Each of the services may have a database of its own.
+func FromEnvironment(services []string) (Config, error) {
+	cfg, err := env.ParseAs[Config]()
 	if err != nil {
 		return cfg, errors.New("ORDERLY_TEMPORAL_RETENTION is malformed: it must be a duration such as 168h") // the one setting that is parsed
 	}
 	cfg.OwnDatabases = map[string]string{}
 	for _, service := range services {
-		if own := os.Getenv(databaseVariable(service)); own != "" {
+		if own := os.Getenv(DatabaseVariable(service)); own != "" {
 			cfg.OwnDatabases[service] = own
 		}
 	}
-	return cfg, cfg.check()
+	return cfg, cfg.Check()
 }
 
-func databaseVariable(service string) string { return strings.ToUpper(service) + "_DATABASE_URL" }
+// DatabaseVariable is the variable that names the database of one service.
+func DatabaseVariable(service string) string { return strings.ToUpper(service) + "_DATABASE_URL" }
 
-// databaseSetting is the variable that says where the service's database is.
-func (c config) databaseSetting(service string) string {
+// DatabaseSetting is the variable that says where the service's database is.
+func (c Config) DatabaseSetting(service string) string {
 	if c.OwnDatabases[service] != "" {
-		return databaseVariable(service)
+		return DatabaseVariable(service)
 	}
 	return "DATABASE_URL"
 }
 
-// check says which setting is malformed and how it should look. Values are only quoted where they can't hold a password.
-func (c config) check() error {
+// Check says which setting is malformed and how it should look. Values are only quoted where they can't hold a password.
+func (c Config) Check() error {
 	for _, u := range []struct{ name, value, schemes string }{
 		{"DATABASE_URL", c.DatabaseURL, "postgres postgresql"},
 		{"REDIS_URL", c.RedisURL, "redis rediss unix"},
@@ -97,7 +96,7 @@ func (c config) check() error {
 	}
 	for service, own := range c.OwnDatabases {
 		if parsed, err := url.Parse(own); err != nil || !contains("postgres postgresql sqlite", parsed.Scheme) {
-			return fmt.Errorf("%s is malformed: it must be a URL that starts with postgres:// or sqlite:", databaseVariable(service))
+			return fmt.Errorf("%s is malformed: it must be a URL that starts with postgres:// or sqlite:", DatabaseVariable(service))
 		}
 	}
 	for _, a := range []struct{ name, value string }{
@@ -136,25 +135,26 @@ func (c config) check() error {
 	return nil
 }
 
-// embeddedDatabase is the variable that would replace the file that one of the services has for a database; empty when none has one.
-func (c config) embeddedDatabase(services []string) (setting string) {
+// EmbeddedDatabase is the variable that would replace the file that one of the services has for a database; empty when none has one.
+func (c Config) EmbeddedDatabase(services []string) (setting string) {
 	for _, service := range services {
 		if own := c.OwnDatabases[service]; strings.HasPrefix(own, "sqlite:") || own == "" && c.DatabaseURL == "" {
-			return c.databaseSetting(service)
+			return c.DatabaseSetting(service)
 		}
 	}
 	return ""
 }
 
-// embedsProvider reports that no payment provider is named.
-func (c config) embedsProvider() bool { return c.StripeAPIKey == "" && c.StripeAPIURL == "" }
+// EmbedsProvider reports that no payment provider is named.
+func (c Config) EmbedsProvider() bool { return c.StripeAPIKey == "" && c.StripeAPIURL == "" }
 
-func (c config) level() (slog.Level, error) {
+func (c Config) level() (slog.Level, error) {
 	var level slog.Level
 	return level, level.UnmarshalText([]byte(c.LogLevel))
 }
 
-func (c config) logger(to io.Writer) *slog.Logger {
+// Logger is the log in the form and from the level that the settings say.
+func (c Config) Logger(to io.Writer) *slog.Logger {
 	level, _ := c.level() // checked before
 	options := &slog.HandlerOptions{Level: level}
 	if c.LogFormat == "json" {
@@ -163,9 +163,9 @@ func (c config) logger(to io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(to, options))
 }
 
-// databaseURL is where a service's database is: a file of the data folder, or a database of the PostgreSQL server whose name
+// DatabaseOf is where a service's database is: a file of the data folder, or a database of the PostgreSQL server whose name
 // begins like the one in DATABASE_URL. <SERVICE>_DATABASE_URL overrides both.
-func (c config) databaseURL(service string) (string, error) {
+func (c Config) DatabaseOf(service string) (string, error) {
 	if own := c.OwnDatabases[service]; own != "" {
 		return own, nil
 	}
