@@ -35,7 +35,7 @@ func (b *bench) describe(ctx context.Context, s *stack, broker *yardstick.Broker
 	b.fact("events", events)
 	b.fact("cache", s.describeRedis(ctx))
 	b.fact("payment provider", "the sandbox, inside this process")
-	if err := b.describeTemporal(ctx, s.temporal.options.Namespace); err != nil {
+	if err := b.describeTemporal(ctx, s.temporal.Namespace()); err != nil {
 		return err
 	}
 	limits := limitsUntold

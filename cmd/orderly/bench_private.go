@@ -22,6 +22,7 @@ import (
 	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/node/config"
+	"example.com/orderly/internal/node/temporal"
 )
 
 // benchProducts is how many products the orders are spread over: a shop where everybody buys the same thing measures one row.
@@ -91,11 +92,11 @@ func (b *bench) runPrivate(ctx context.Context) (err error) {
 	told := ctx
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	cfg.TemporalNamespace = namespace
 	s, err := openStack(ctx, cfg, roles, true, b.log, b.say)
 	if err != nil {
 		return err
 	}
-	s.temporal.namespace = namespace
 	ended := make(chan error, 1)
 	go func() {
 		err := s.run(ctx)
@@ -143,12 +144,11 @@ func (b *bench) ownNamespace(ctx context.Context, cfg config.Config) (string, er
 }
 
 func (b *bench) withTemporal(ctx context.Context, do func(c client.Client, options client.Options) error) error {
-	options, err := temporalOptions()
+	options, err := temporal.Options(b.log)
 	if err != nil {
 		return err
 	}
-	options.Logger = temporalLogger(b.log)
-	c, err := dialTemporal(ctx, options, b.say)
+	c, err := temporal.Dial(ctx, options, b.say)
 	if err != nil {
 		return err
 	}

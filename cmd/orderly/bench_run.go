@@ -17,7 +17,9 @@ import (
 
 // runOn measures a stack of this process, once it is ready.
 func (b *bench) runOn(ctx context.Context, s *stack) (err error) {
-	b.temporal = *s.temporal.client.Load()
+	if b.temporal, err = s.temporal.Await(ctx); err != nil {
+		return err
+	}
 	private := &privateTarget{stack: s}
 	b.target = private
 	broker, closed, err := b.openBroker(s.cfg.RabbitMQURL)

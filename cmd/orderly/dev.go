@@ -68,8 +68,8 @@ func (s *stack) greet(ctx context.Context) error {
 }
 
 func (s *stack) introduce(ctx context.Context) error {
-	if s.temporalUI != "" {
-		s.say("Temporal UI  " + s.temporalUI)
+	if at := s.temporal.WebUI(); at != "" {
+		s.say("Temporal UI  " + at)
 	}
 	if s.sandbox != nil {
 		s.say("Sandbox      http://" + s.sandboxAddr + "/book  (payment methods: /payment_methods)")

@@ -8,9 +8,9 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
-	"go.temporal.io/sdk/log"
 
 	"example.com/orderly/internal/node/config"
+	"example.com/orderly/internal/node/temporal"
 )
 
 func migrateCommand() *cobra.Command {
@@ -63,15 +63,14 @@ func migrate(ctx context.Context, cfg config.Config, out io.Writer) error {
 
 // migrateTemporal prepares the namespace. What a server does not permit is said, and is not an error: sagas run without.
 func migrateTemporal(ctx context.Context, cfg config.Config, say func(string)) error {
-	options, err := temporalOptions()
+	options, err := temporal.Options(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
-	options.Logger = log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	c, err := dialTemporal(ctx, options, say)
+	c, err := temporal.Dial(ctx, options, say)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return prepareNamespace(ctx, c, options.Namespace, cfg.TemporalRetention, say)
+	return temporal.PrepareNamespace(ctx, c, options.Namespace, cfg.TemporalRetention, say)
 }

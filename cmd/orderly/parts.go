@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 
@@ -24,7 +25,7 @@ func (s *stack) run(ctx context.Context, more ...lifecycle.Part) error {
 			parts = append(parts, lifecycle.Part{Name: name, Run: run})
 		}
 	}
-	when(usesTemporal(s.roles), "temporal", s.temporal.run)
+	when(s.temporal != nil, "temporal", func(ctx context.Context) error { return s.temporal.Run(ctx) })
 	when(s.sandbox != nil, "sandbox provider", func(ctx context.Context) error {
 		server := &http.Server{Handler: s.sandbox.Handler(), ReadHeaderTimeout: 5 * time.Second}
 		return lifecycle.Serve(server, s.sandboxListener).UntilDone(ctx, s.sandbox.Close)
@@ -62,11 +63,11 @@ func (s *stack) housekeeping() *workers.Housekeeping {
 
 // work polls the task queues of the roles, from when Temporal is there.
 func (s *stack) work(ctx context.Context) error {
-	if usesTemporal(s.roles) {
-		select {
-		case <-s.temporal.connected:
-		case <-ctx.Done():
-			return nil
+	var client client.Client
+	if s.temporal != nil {
+		var err error
+		if client, err = s.temporal.Await(ctx); err != nil {
+			return lifecycle.UnlessStopped(ctx, err)
 		}
 	}
 	steps, failed := workers.NewSteps(s.registry), make(chan error, len(s.queues))
@@ -77,12 +78,12 @@ func (s *stack) work(ctx context.Context) error {
 		if queue == activities.InlineQueue && s.starter != nil {
 			more = append(more, s.starter.Interceptor())
 		}
-		w, err := workers.NewWorker(*s.temporal.client.Load(), queue, steps, s.log, func(err error) { failed <- err }, register, more...)
+		w, err := workers.NewWorker(client, queue, steps, s.log, func(err error) { failed <- err }, register, more...)
 		if err != nil {
 			return err
 		}
 		if err := w.Start(); err != nil {
-			return fmt.Errorf("start polling Temporal: %w", s.temporal.explained(err))
+			return fmt.Errorf("start polling Temporal: %w", s.temporal.Explain(err))
 		}
 		pollers = append(pollers, w)
 	}
@@ -91,7 +92,7 @@ func (s *stack) work(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	case err := <-failed:
-		return fmt.Errorf("polling Temporal: %w", s.temporal.explained(err))
+		return fmt.Errorf("polling Temporal: %w", s.temporal.Explain(err))
 	}
 }
 

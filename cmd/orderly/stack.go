@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,7 @@ import (
 	"example.com/orderly/internal/journal"
 	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
+	"example.com/orderly/internal/node/temporal"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/outbox"
@@ -68,7 +70,7 @@ type stack struct {
 	publisher *rabbit.Publisher // nil where events are delivered in-process, like consumer
 	consumer  *rabbit.Consumer
 	starter   *workers.Starter
-	temporal  *temporal
+	temporal  *temporal.Connection // nil where no role talks to Temporal
 
 	sandbox         *sandbox.Sandbox // nil where a provider outside is used
 	sandboxListener net.Listener
@@ -77,21 +79,19 @@ type stack struct {
 	door            *api.Door
 	front           lifecycle.Serving // of the door, from when the port is bound
 
-	// apiAddr and sandboxAddr are host:port as bound; temporalUI is the web UI's URL, set before ready is closed.
-	apiAddr, sandboxAddr, temporalUI string
+	// apiAddr and sandboxAddr are host:port as bound.
+	apiAddr, sandboxAddr string
 	// ready is closed once every part works.
 	ready chan struct{}
 }
 
 func newStack(cfg config.Config, roles []role, develop bool, log *slog.Logger, say func(line string)) *stack {
-	s := &stack{
+	return &stack{
 		cfg: cfg, log: log, say: say, now: time.Now, develop: develop, roles: roles,
 		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
 		databases: map[string]*database.DB{}, late: map[string]bool{}, boxes: map[string]*outbox.Outbox{},
 		queues: map[string]func(worker.Registry){}, inboxOf: map[string]*listen.Inbox{},
 	}
-	s.temporal = &temporal{stack: s, connected: make(chan struct{})}
-	return s
 }
 
 // openStack opens everything the roles need and that can fail for a reason the user must mend: ports, folders, databases. What is
@@ -137,6 +137,9 @@ func openStack(ctx context.Context, cfg config.Config, roles []role, develop boo
 	if err := s.openRelay(ctx); err != nil {
 		return nil, err
 	}
+	if usesTemporal(roles) {
+		s.temporal = temporal.New(s.temporalConfig())
+	}
 	s.door.Open(s.api()) // the databases are there; everything else may come later
 	return s, nil
 }
@@ -149,6 +152,19 @@ func (s *stack) keepsFiles() bool {
 		}
 	}
 	return usesTemporal(s.roles) && s.cfg.TemporalAddress == "" || s.develop && s.cfg.EmbedsProvider()
+}
+
+func (s *stack) temporalConfig() temporal.Config {
+	port, _ := strconv.Atoi(s.cfg.TemporalPort) // checked with the other settings
+	uiPort, _ := strconv.Atoi(s.cfg.TemporalUIPort)
+	cfg := temporal.Config{
+		External: s.cfg.TemporalAddress != "", Namespace: s.cfg.TemporalNamespace, Prepare: s.develop, Retention: s.cfg.TemporalRetention,
+		Dir: s.cfg.Data, Port: port, UIPort: uiPort, Log: s.log, Say: s.say,
+	}
+	if s.starter != nil {
+		cfg.OnConnect = s.starter.Connect
+	}
+	return cfg
 }
 
 func (s *stack) bind(setting, addr string) (net.Listener, string, error) {

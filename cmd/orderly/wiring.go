@@ -147,8 +147,8 @@ func (s *stack) api() *api.API {
 // degraded are the things this process can do without for a while, databases apart.
 func (s *stack) degraded() []api.Check {
 	var checks []api.Check
-	if usesTemporal(s.roles) {
-		checks = append(checks, api.Check{Name: "temporal", Ping: s.temporal.ping})
+	if s.temporal != nil {
+		checks = append(checks, api.Check{Name: "temporal", Ping: s.temporal.Ping})
 	}
 	if s.redis != nil {
 		checks = append(checks, api.Check{Name: "redis", Ping: func(ctx context.Context) error { return s.redis.Ping(ctx).Err() }})

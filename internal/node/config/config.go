@@ -44,6 +44,9 @@ type Config struct {
 	// TemporalRetention is how long a namespace keeps closed sagas; zero leaves an existing one alone.
 	TemporalRetention time.Duration `env:"ORDERLY_TEMPORAL_RETENTION"`
 
+	// TemporalNamespace is used in place of TEMPORAL_NAMESPACE; empty for that one.
+	TemporalNamespace string `env:"-"`
+
 	// Inline has the steps of a saga first tried in the process that runs it, which must run every role.
 	Inline bool `env:"-"`
 

@@ -1,0 +1,129 @@
+package temporal
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+
+	"example.com/orderly/internal/node/lifecycle"
+	"example.com/orderly/workflows"
+)
+
+// knowsSearchAttributes reports whether sagas can be started with our search attributes: an unknown one would make every start fail. The
+// answer holds for the life of the process, so a server that gives none is waited for.
+func knowsSearchAttributes(ctx context.Context, c client.Client, options client.Options, say func(string)) (knows bool, err error) {
+	err = lifecycle.WaitFor(ctx, say, "Temporal's namespace at "+options.HostPort+" (TEMPORAL_ADDRESS)", func(ctx context.Context) error {
+		err := haveSearchAttributes(ctx, c, options.Namespace)
+		if unanswered(err) {
+			return away(err)
+		}
+		return err
+	})
+	denied := new(serviceerror.PermissionDenied)
+	switch refused := refusal(err, options); {
+	case err == nil:
+		return true, nil
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case refused != nil && !errors.As(err, &denied):
+		return false, refused
+	}
+	say("Sagas run without search attributes: Temporal's namespace (TEMPORAL_NAMESPACE) does not have ours. Run orderly migrate to " +
+		"register them, then start this process again. (" + err.Error() + ")")
+	return false, nil
+}
+
+// registerSearchAttributes registers what is missing, and returns once the server takes sagas that use it. It may be done by several
+// processes at once, and the server refuses all but one of them: hence the further tries.
+func registerSearchAttributes(ctx context.Context, c client.Client, namespace string, say func(string)) error {
+	var final error
+	err := keepTrying(ctx, func(ctx context.Context) error {
+		missing, err := missingSearchAttributes(ctx, c, namespace)
+		if unknown := new(serviceerror.NamespaceNotFound); errors.As(err, &unknown) || unanswered(err) {
+			return err // another process has just made it, and the server has not heard of it everywhere; or it is busy
+		}
+		if err != nil {
+			final = permitted(err, say, "look at the search attributes")
+			return nil
+		}
+		if len(missing) == 0 {
+			return searchable(ctx, c, namespace)
+		}
+		_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
+			Namespace: namespace, SearchAttributes: missing,
+		})
+		if err == nil {
+			say("Registered the search attributes " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ") + ".")
+			return searchable(ctx, c, namespace)
+		}
+		if permitted(err, say, "register the search attributes") == nil {
+			return nil
+		}
+		return err
+	})
+	return cmp.Or(final, err)
+}
+
+// haveSearchAttributes is nil where sagas can be started with our search attributes, else the reason why not.
+func haveSearchAttributes(ctx context.Context, c client.Client, namespace string) error {
+	missing, err := missingSearchAttributes(ctx, c, namespace)
+	switch {
+	case forbidden(err):
+		// Temporal Cloud keeps that list to itself. Whoever may ask for sagas by them sees that they are there.
+		return findable(ctx, c, namespace)
+	case err == nil && len(missing) > 0:
+		return fmt.Errorf("it lacks %s", strings.Join(slices.Sorted(maps.Keys(missing)), ", "))
+	}
+	return err
+}
+
+// missingSearchAttributes are those of ours that the namespace does not have.
+func missingSearchAttributes(ctx context.Context, c client.Client, namespace string) (map[string]enums.IndexedValueType, error) {
+	registered, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return nil, err
+	}
+	missing := map[string]enums.IndexedValueType{}
+	for name, kind := range workflows.SearchAttributes() {
+		have, there := registered.GetCustomAttributes()[name]
+		switch {
+		case !there:
+			missing[name] = enums.IndexedValueType(enums.IndexedValueType_shorthandValue[kind])
+		case have.String() != kind:
+			return nil, fmt.Errorf("%s is there as %s and must be %s: another application uses the name; give Orderly a namespace of its own "+
+				"(TEMPORAL_NAMESPACE)", name, have, kind)
+		}
+	}
+	return missing, nil
+}
+
+// findable asks for sagas by each search attribute. A list of them comes from the server's database, while those who take sagas go
+// by what they remember of the namespace, and refuse what they have not heard of for some seconds; so do queries.
+func findable(ctx context.Context, c client.Client, namespace string) error {
+	var named []string
+	for _, name := range slices.Sorted(maps.Keys(workflows.SearchAttributes())) {
+		named = append(named, name+" IS NOT NULL")
+	}
+	_, err := c.WorkflowService().ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Namespace: namespace, PageSize: 1, Query: strings.Join(named, " AND "),
+	})
+	return err
+}
+
+// searchable is findable where we may ask.
+func searchable(ctx context.Context, c client.Client, namespace string) error {
+	if err := findable(ctx, c, namespace); !forbidden(err) {
+		return err
+	}
+	return nil
+}
