@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/contrib/envconfig"
 
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/node/config"
 )
 
@@ -100,7 +101,7 @@ func settings(t *testing.T) map[string]bool {
 		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
 		read[name] = true
 	}
-	for _, service := range services {
+	for _, service := range node.Services {
 		read[config.DatabaseVariable(service)] = true
 	}
 	require.NoError(t, (&envconfig.ClientConfigProfile{}).ApplyEnvVars(read))
@@ -126,13 +127,13 @@ func TestContainersAreGivenWhatTheyRead(t *testing.T) {
 
 		address := cfg.SandboxAddr
 		if service.Command[0] == "serve" {
-			of, err := rolesNamed(service.Command[1:])
+			of, err := node.RolesNamed(service.Command[1:])
 			require.NoError(t, err, name)
-			require.NoError(t, servable(cfg, of), name)
-			_, address = httpAddr(cfg, of)
+			require.NoError(t, node.Servable(cfg, of), name)
+			_, address = node.HTTPAddr(cfg, of)
 			for _, role := range of {
-				require.Empty(t, serving[role.name], "the role %s runs twice", role.name)
-				serving[role.name] = name
+				require.Empty(t, serving[role.Name], "the role %s runs twice", role.Name)
+				serving[role.Name] = name
 			}
 		}
 		for _, published := range service.Ports {
@@ -143,7 +144,7 @@ func TestContainersAreGivenWhatTheyRead(t *testing.T) {
 			require.Equal(t, asked, []string(service.HealthCheck.Test), name)
 		}
 	}
-	require.Len(t, serving, len(roles), "of the roles only %v run", serving)
+	require.Len(t, serving, len(node.Roles), "of the roles only %v run", serving)
 }
 
 // A Docker client that is behind a proxy tells every container about it.

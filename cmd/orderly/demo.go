@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/internal/demo"
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/node/config"
 )
 
@@ -49,16 +50,16 @@ func demoOnPrivateStack(ctx context.Context, d demo.Demo) (err error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s, err := openStack(ctx, cfg, roles, true, slog.New(slog.NewTextHandler(d.Progress, &slog.HandlerOptions{Level: slog.LevelError})), d.Say)
+	s, err := node.Open(ctx, cfg, node.Roles, true, slog.New(slog.NewTextHandler(d.Progress, &slog.HandlerOptions{Level: slog.LevelError})), d.Say)
 	if err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.run(ctx) }()
+	go func() { ended <- s.Run(ctx) }()
 
 	select {
-	case <-s.ready:
-		err = d.Run(ctx, demo.NewClient("http://"+s.apiAddr, "http://"+s.sandboxAddr))
+	case <-s.Ready:
+		err = d.Run(ctx, demo.NewClient("http://"+s.APIAddr, "http://"+s.SandboxAddr))
 		stop()
 		return errors.Join(err, <-ended)
 	case err := <-ended:

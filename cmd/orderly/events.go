@@ -1,18 +1,14 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
-	"os"
-	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/events/listen"
-	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/node/config"
 )
 
@@ -80,43 +76,11 @@ func listDead(cmd *cobra.Command, inboxes map[string]*listen.Inbox) error {
 	return table.Flush()
 }
 
-// withInboxes opens the built-in listeners' inboxes where the settings say they are. Nothing is handled here: a change is taken
-// up by the stack that runs, or by the next one.
 func withInboxes(cmd *cobra.Command, do func(inboxes map[string]*listen.Inbox) error) error {
-	cfg, err := config.FromEnvironment(services)
+	cfg, err := config.FromEnvironment(node.Services)
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.DiscardHandler)
-	inboxes := map[string]*listen.Inbox{}
 	say := func(line string) { _, _ = fmt.Fprintln(cmd.ErrOrStderr(), line) }
-	for service, subscription := range builtIn() {
-		db, err := openExisting(cmd.Context(), cfg, service, say)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = db.Close() }()
-		inbox, err := listen.OpenForAdmin(cmd.Context(), db.Pool(), string(db.Engine()), []listen.Subscription{subscription},
-			listen.Options{Log: log})
-		if err != nil {
-			return err
-		}
-		inboxes[subscription.Name] = inbox
-	}
-	return do(inboxes)
-}
-
-// openExisting opens a service's database that a stack has made before; it makes and changes nothing.
-func openExisting(ctx context.Context, cfg config.Config, service string, say func(string)) (*database.DB, error) {
-	at, err := cfg.DatabaseOf(service)
-	if err != nil {
-		return nil, err
-	}
-	if path, file := strings.CutPrefix(at, "sqlite:"); file {
-		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("there is no %s database at %s: run orderly dev first, or set ORDERLY_DATA or DATABASE_URL", service, path)
-		}
-	}
-	db, _, err := openDatabase(ctx, cfg, service, opening{wait: true}, say)
-	return db, err
+	return node.WithInboxes(cmd.Context(), cfg, say, do)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/node/config"
 )
 
@@ -25,17 +26,17 @@ func healthcheckCommand() *cobra.Command {
 			"environment would have it listen.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := config.FromEnvironment(services)
+			cfg, err := config.FromEnvironment(node.Services)
 			if err != nil {
 				return err
 			}
 			target := "http://" + nearby(cfg.SandboxAddr) + "/healthz"
 			if args[0] != "sandbox" {
-				of, err := rolesNamed(args)
+				of, err := node.RolesNamed(args)
 				if err != nil {
 					return err
 				}
-				_, addr := httpAddr(cfg, of)
+				_, addr := node.HTTPAddr(cfg, of)
 				target = "http://" + nearby(addr) + "/readyz"
 			}
 			answer, err := askHealth(cmd.Context(), target)

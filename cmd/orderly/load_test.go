@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/orderly/internal/demo"
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/sandbox"
 )
 
@@ -182,7 +183,7 @@ func TestKillEachProcess(t *testing.T) {
 			}
 		})
 	}
-	names := append(roleNames(roles), "sandbox")
+	names := append(node.RoleNames(node.Roles), "sandbox")
 	for i, name := range names {
 		due := (i + 1) * *killOrders / (len(names) + 1)
 		eventually(t, time.Minute, "no orders come in", func() bool { return l.count() >= due })

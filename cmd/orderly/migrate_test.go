@@ -16,6 +16,7 @@ import (
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/money"
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/workflows"
@@ -71,7 +72,7 @@ func TestMigrateAtOnce(t *testing.T) {
 		require.NoError(t, err)
 	})
 
-	list, err := products(config.Config{Products: "demo"})
+	list, err := node.Products(config.Config{Products: "demo"})
 	require.NoError(t, err)
 	var received int64
 	for _, p := range list {
@@ -112,7 +113,7 @@ func TestMigrateBesideARunningSystem(t *testing.T) {
 	d.migrateAtOnce(func() {})
 	require.ElementsMatch(t, before, state())
 	d.requireCompleted(s, d.place(s, "pm_card_visa").ID)
-	d.stop(append(roleNames(roles), "sandbox")...)
+	d.stop(append(node.RoleNames(node.Roles), "sandbox")...)
 }
 
 // Where the databases are there, their logins need no right to any other; one that is made belongs to the login that uses it.

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/testenv"
 	"example.com/orderly/workflows"
 )
@@ -117,7 +118,7 @@ func TestOutages(t *testing.T) {
 		}
 		require.Less(t, l.slowest, 6*time.Second)
 	}
-	d.stop(append(roleNames(roles), "sandbox")...)
+	d.stop(append(node.RoleNames(node.Roles), "sandbox")...)
 }
 
 // drainStages is how many stages drained tells of.
@@ -127,7 +128,7 @@ const drainStages = 3
 func (d *deployment) drained() func() (reached []string) {
 	d.t.Helper()
 	databases := map[string]*database.DB{}
-	for _, service := range services {
+	for _, service := range node.Services {
 		databases[service] = d.parts.open(d.t, service)
 	}
 	ask := func(service, query string) func() int {

@@ -14,6 +14,7 @@ import (
 
 	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/testenv"
 )
@@ -39,11 +40,11 @@ func newRealParts(t *testing.T) realParts {
 	name := "orderly_test_" + strings.ToLower(rand.Text()[:12])
 	at.Path = "/" + name
 	t.Cleanup(func() {
-		for _, service := range services {
+		for _, service := range node.Services {
 			require.NoError(t, database.DropPostgres(context.Background(), server, name+"_"+service))
 		}
 		require.NoError(t, rabbit.Remove(context.Background(), rabbit.Config{URL: broker, Prefix: name},
-			slices.Collect(maps.Values(builtIn()))...))
+			slices.Collect(maps.Values(node.BuiltIn()))...))
 	})
 	return realParts{server, at.String(), broker, cache, name}
 }
@@ -84,7 +85,7 @@ func TestDemoOnRealParts(t *testing.T) {
 	files, err := os.ReadDir(w.data)
 	require.NoError(t, err)
 	for _, file := range files {
-		require.NotContains(t, services, strings.TrimSuffix(file.Name(), ".db"), "a database was embedded though DATABASE_URL is set")
+		require.NotContains(t, node.Services, strings.TrimSuffix(file.Name(), ".db"), "a database was embedded though DATABASE_URL is set")
 	}
 	p.terminate()
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/sandbox"
@@ -23,7 +24,7 @@ func sandboxCommand() *cobra.Command {
 			"with STRIPE_API_URL.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			cfg, err := config.FromEnvironment(services)
+			cfg, err := config.FromEnvironment(node.Services)
 			if err != nil {
 				return err
 			}

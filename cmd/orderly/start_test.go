@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/internal/demo"
+	"example.com/orderly/internal/node"
 )
 
 // readiness is what a process says about itself; nothing while it says nothing.
@@ -167,7 +168,7 @@ func TestEachRoleTidiesUpAfterItself(t *testing.T) {
 		_, err := d.parts.open(t, c.service).Exec(t.Context(), c.fill)
 		require.NoError(t, err, "%s %s", c.service, c.table)
 	}
-	d.start(roleNames(roles)...)
+	d.start(node.RoleNames(node.Roles)...)
 	for _, c := range tables {
 		db := d.parts.open(t, c.service)
 		eventually(t, 30*time.Second, "nobody tidies up "+c.table+" of "+c.service, func() bool {
@@ -176,5 +177,5 @@ func TestEachRoleTidiesUpAfterItself(t *testing.T) {
 			return left == 1
 		})
 	}
-	d.stop(roleNames(roles)...)
+	d.stop(node.RoleNames(node.Roles)...)
 }

@@ -18,6 +18,7 @@ import (
 	"go.temporal.io/sdk/client"
 
 	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/testenv"
 )
 
@@ -156,7 +157,7 @@ func TestDemoOnTemporalOnPostgreSQL(t *testing.T) {
 	require.Equal(t, "pending", waiting.State)
 	server.start()
 	d.requireCompleted(s, waiting.ID)
-	d.stop(append(roleNames(roles), "sandbox")...)
+	d.stop(append(node.RoleNames(node.Roles), "sandbox")...)
 
 	c, err := client.NewNamespaceClient(client.Options{HostPort: server.addr, Logger: quiet()})
 	require.NoError(t, err)

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -15,7 +15,8 @@ import (
 //go:embed products.json
 var demoProducts []byte
 
-type product struct {
+// Product is one line of a product list.
+type Product struct {
 	SKU        string `json:"sku"`
 	Name       string `json:"name"`
 	PriceMinor int64  `json:"price_minor"`
@@ -23,8 +24,8 @@ type product struct {
 	OnHand     int64  `json:"on_hand"`
 }
 
-// products is the product list that the settings name; nil when they name none.
-func products(c config.Config) ([]product, error) {
+// Products is the product list that the settings name; nil when they name none.
+func Products(c config.Config) ([]Product, error) {
 	body := demoProducts
 	switch c.Products {
 	case "":
@@ -36,7 +37,7 @@ func products(c config.Config) ([]product, error) {
 			return nil, fmt.Errorf("ORDERLY_PRODUCTS names no file that can be read: %w", err)
 		}
 	}
-	var list []product
+	var list []Product
 	if err := json.Unmarshal(body, &list); err != nil {
 		return nil, fmt.Errorf("ORDERLY_PRODUCTS: %s is no list of products: %w", c.Products, err)
 	}
@@ -44,8 +45,8 @@ func products(c config.Config) ([]product, error) {
 }
 
 // seed puts the product list into the two services that own its halves. What is there already stays as it is.
-func (s *stack) seed(ctx context.Context) error {
-	list, err := products(s.cfg)
+func (s *Stack) seed(ctx context.Context) error {
+	list, err := Products(s.cfg)
 	if err != nil {
 		return err
 	}

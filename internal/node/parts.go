@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -18,7 +18,7 @@ import (
 
 // run runs every part until ctx ends, stops them in reverse order, and closes what was opened. API, workers, relay,
 // listeners, provider, Temporal: each is still there for those that stop before it. more is stopped first.
-func (s *stack) run(ctx context.Context, more ...lifecycle.Part) error {
+func (s *Stack) Run(ctx context.Context, more ...lifecycle.Part) error {
 	var parts []lifecycle.Part
 	when := func(needed bool, name string, run func(ctx context.Context) error) {
 		if needed {
@@ -50,7 +50,7 @@ func (s *stack) run(ctx context.Context, more ...lifecycle.Part) error {
 }
 
 // housekeeping tidies up what the roles of this process leave behind.
-func (s *stack) housekeeping() *workers.Housekeeping {
+func (s *Stack) housekeeping() *workers.Housekeeping {
 	h := &workers.Housekeeping{Boxes: s.relayed, Inboxes: s.inboxes, Now: s.now, Log: s.log}
 	if has(s.roles, "orders") {
 		h.Keys = s.orders.PruneKeys
@@ -62,7 +62,7 @@ func (s *stack) housekeeping() *workers.Housekeeping {
 }
 
 // work polls the task queues of the roles, from when Temporal is there.
-func (s *stack) work(ctx context.Context) error {
+func (s *Stack) work(ctx context.Context) error {
 	var client client.Client
 	if s.temporal != nil {
 		var err error
@@ -87,7 +87,7 @@ func (s *stack) work(ctx context.Context) error {
 		}
 		pollers = append(pollers, w)
 	}
-	close(s.ready)
+	close(s.Ready)
 	select {
 	case <-ctx.Done():
 		return nil

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -24,8 +24,8 @@ import (
 	"example.com/orderly/workers"
 )
 
-// services own a database each.
-var services = []string{"orders", "inventory", "payments", "users", "notifications", "journal"}
+// Services own a database each.
+var Services = []string{"orders", "inventory", "payments", "users", "notifications", "journal"}
 
 // sandboxKey is what our gateway shows a sandbox. A sandbox takes any test key and moves no money.
 const sandboxKey = "sk_test_orderly"
@@ -37,7 +37,7 @@ var schemas = map[string]func() []database.Migrations{
 }
 
 // database opens one service's database, once per process.
-func (s *stack) database(ctx context.Context, service string) (*database.DB, error) {
+func (s *Stack) database(ctx context.Context, service string) (*database.DB, error) {
 	if db := s.databases[service]; db != nil {
 		return db, nil
 	}
@@ -70,7 +70,7 @@ func (s *stack) database(ctx context.Context, service string) (*database.DB, err
 type asked struct{ statements, transactions int64 }
 
 // asked is what this process has asked of a service's database, for its inbox, too.
-func (s *stack) asked(service string) asked {
+func (s *Stack) asked(service string) asked {
 	db := s.databases[service]
 	total := asked{db.Statements(), db.Transactions()}
 	if inbox := s.inboxOf[service]; inbox != nil {
@@ -81,14 +81,14 @@ func (s *stack) asked(service string) asked {
 }
 
 // owns reports that this process is of no use without the service's database. All others it only reads, and can do without for a while.
-func (s *stack) owns(service string) bool {
-	return slices.ContainsFunc(s.roles, func(r role) bool { return slices.Contains(r.owns, service) })
+func (s *Stack) owns(service string) bool {
+	return slices.ContainsFunc(s.roles, func(r Role) bool { return slices.Contains(r.owns, service) })
 }
 
 // relays has this process publish what is in the service's outbox.
-func (s *stack) relays(service string) { s.relayed = append(s.relayed, s.boxes[service]) }
+func (s *Stack) relays(service string) { s.relayed = append(s.relayed, s.boxes[service]) }
 
-func (s *stack) openOrders(ctx context.Context) error {
+func (s *Stack) openOrders(ctx context.Context) error {
 	if s.orders != nil {
 		return nil
 	}
@@ -100,7 +100,7 @@ func (s *stack) openOrders(ctx context.Context) error {
 	return nil
 }
 
-func (s *stack) openInventory(ctx context.Context) error {
+func (s *Stack) openInventory(ctx context.Context) error {
 	if s.inventory != nil {
 		return nil
 	}
@@ -111,7 +111,7 @@ func (s *stack) openInventory(ctx context.Context) error {
 	return nil
 }
 
-func (s *stack) openPayments(ctx context.Context) error {
+func (s *Stack) openPayments(ctx context.Context) error {
 	if s.payments != nil {
 		return nil
 	}
@@ -126,13 +126,13 @@ func (s *stack) openPayments(ctx context.Context) error {
 }
 
 // openGateway opens the way to the payment provider, and the provider itself where none outside is named.
-func (s *stack) openGateway(ctx context.Context) (err error) {
+func (s *Stack) openGateway(ctx context.Context) (err error) {
 	if s.gateway != nil {
 		return nil
 	}
 	provider := stripe.Config{APIKey: s.cfg.StripeAPIKey, URL: s.cfg.StripeAPIURL}
 	if s.cfg.EmbedsProvider() {
-		if s.sandboxListener, s.sandboxAddr, err = s.bind("ORDERLY_SANDBOX_ADDR", s.cfg.SandboxAddr); err != nil {
+		if s.sandboxListener, s.SandboxAddr, err = s.bind("ORDERLY_SANDBOX_ADDR", s.cfg.SandboxAddr); err != nil {
 			return err
 		}
 		s.sandbox, err = sandbox.Open(ctx, sandbox.Config{Dir: filepath.Join(s.cfg.Data, "sandbox"), Now: s.now, Logger: s.log})
@@ -140,7 +140,7 @@ func (s *stack) openGateway(ctx context.Context) (err error) {
 			return err
 		}
 		s.open = append(s.open, s.sandbox.Close)
-		provider.URL = "http://" + s.sandboxAddr
+		provider.URL = "http://" + s.SandboxAddr
 	}
 	if provider.APIKey == "" {
 		provider.APIKey = sandboxKey
@@ -154,7 +154,7 @@ func (s *stack) openGateway(ctx context.Context) (err error) {
 }
 
 // openUsers opens the users service and the cache in front of it.
-func (s *stack) openUsers(ctx context.Context) error {
+func (s *Stack) openUsers(ctx context.Context) error {
 	if s.users != nil {
 		return nil
 	}
@@ -171,7 +171,7 @@ func (s *stack) openUsers(ctx context.Context) error {
 	return nil
 }
 
-func (s *stack) openRedis(ctx context.Context) (err error) {
+func (s *Stack) openRedis(ctx context.Context) (err error) {
 	at := s.cfg.RedisURL
 	switch {
 	case at == "" && !s.develop:
@@ -201,7 +201,7 @@ var redisRefusals = []string{
 }
 
 // tryRedis says what is wrong with the cache. One that does not serve us is no reason to wait; one that refuses us is a mistake.
-func (s *stack) tryRedis(ctx context.Context) error {
+func (s *Stack) tryRedis(ctx context.Context) error {
 	err := s.redis.Ping(ctx).Err()
 	if err == nil {
 		return nil
@@ -224,7 +224,7 @@ func (q quietRedis) Printf(ctx context.Context, format string, args ...any) {
 }
 
 // openNotifications opens the mails. Addresses come from the users service through its cache, not from events.
-func (s *stack) openNotifications(ctx context.Context, sender notifications.Sender) error {
+func (s *Stack) openNotifications(ctx context.Context, sender notifications.Sender) error {
 	if s.notifications != nil && sender == nil {
 		return nil
 	}
@@ -240,7 +240,7 @@ func (s *stack) openNotifications(ctx context.Context, sender notifications.Send
 	return nil
 }
 
-func (s *stack) openJournal(ctx context.Context) error {
+func (s *Stack) openJournal(ctx context.Context) error {
 	if s.journal != nil {
 		return nil
 	}
@@ -253,7 +253,7 @@ func (s *stack) openJournal(ctx context.Context) error {
 }
 
 // newSender chooses how mails leave: over SMTP, or into a folder.
-func (s *stack) newSender() (sender notifications.Sender, err error) {
+func (s *Stack) newSender() (sender notifications.Sender, err error) {
 	if s.cfg.SMTPURL != "" {
 		sender, err = notifications.SMTP(s.cfg.SMTPURL, s.cfg.MailFrom)
 	} else {

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -33,16 +33,16 @@ import (
 	"example.com/orderly/workers"
 )
 
-// stack is what one process runs of the system: one role of it, some, or all. This is where everything meets: what is real and
+// Stack is what one process runs of the system: one role of it, some, or all. This is where everything meets: what is real and
 // what is embedded is decided here and known nowhere else. What no role of the process needs stays nil.
-type stack struct {
+type Stack struct {
 	cfg config.Config
 	log *slog.Logger
 	say func(line string)
 	now func() time.Time
 	// develop makes and migrates databases at start, and embeds a cache and a payment provider where none is named.
 	develop bool
-	roles   []role
+	roles   []Role
 
 	registry *prometheus.Registry
 	open     []func() error // closers, in the order things were opened
@@ -79,24 +79,24 @@ type stack struct {
 	door            *api.Door
 	front           lifecycle.Serving // of the door, from when the port is bound
 
-	// apiAddr and sandboxAddr are host:port as bound.
-	apiAddr, sandboxAddr string
-	// ready is closed once every part works.
-	ready chan struct{}
+	// APIAddr and SandboxAddr are host:port as bound; SandboxAddr is empty where a provider outside is used.
+	APIAddr, SandboxAddr string
+	// Ready is closed once every part works.
+	Ready chan struct{}
 }
 
-func newStack(cfg config.Config, roles []role, develop bool, log *slog.Logger, say func(line string)) *stack {
-	return &stack{
+func newStack(cfg config.Config, roles []Role, develop bool, log *slog.Logger, say func(line string)) *Stack {
+	return &Stack{
 		cfg: cfg, log: log, say: say, now: time.Now, develop: develop, roles: roles,
-		registry: prometheus.NewRegistry(), ready: make(chan struct{}),
+		registry: prometheus.NewRegistry(), Ready: make(chan struct{}),
 		databases: map[string]*database.DB{}, late: map[string]bool{}, boxes: map[string]*outbox.Outbox{},
 		queues: map[string]func(worker.Registry){}, inboxOf: map[string]*listen.Inbox{},
 	}
 }
 
-// openStack opens everything the roles need and that can fail for a reason the user must mend: ports, folders, databases. What is
+// Open opens everything the roles need and that can fail for a reason the user must mend: ports, folders, databases. What is
 // not up yet is waited for, and said to be. Nothing runs yet.
-func openStack(ctx context.Context, cfg config.Config, roles []role, develop bool, log *slog.Logger, say func(line string)) (_ *stack, err error) {
+func Open(ctx context.Context, cfg config.Config, roles []Role, develop bool, log *slog.Logger, say func(line string)) (_ *Stack, err error) {
 	s := newStack(cfg, roles, develop, log, say)
 	defer func() {
 		if err != nil {
@@ -112,8 +112,8 @@ func openStack(ctx context.Context, cfg config.Config, roles []role, develop boo
 		s.open = append(s.open, lock.Unlock)
 	}
 	// Before anything else, so that a taken port is the first thing a user hears of.
-	setting, addr := httpAddr(cfg, roles)
-	if s.httpListener, s.apiAddr, err = s.bind(setting, addr); err != nil {
+	setting, addr := HTTPAddr(cfg, roles)
+	if s.httpListener, s.APIAddr, err = s.bind(setting, addr); err != nil {
 		return nil, err
 	}
 	if cfg.PprofAddr != "" {
@@ -144,8 +144,27 @@ func openStack(ctx context.Context, cfg config.Config, roles []role, develop boo
 	return s, nil
 }
 
+// TemporalUI is the URL of the web UI of a development server, once Ready; empty with a server outside.
+func (s *Stack) TemporalUI() string { return s.temporal.WebUI() }
+
+// Loopback reports that only this machine reaches the API.
+func (s *Stack) Loopback() bool {
+	bound, ok := s.httpListener.Addr().(*net.TCPAddr)
+	return ok && bound.IP.IsLoopback()
+}
+
+// SignIn makes the customer where there is none and returns the token of a session.
+func (s *Stack) SignIn(ctx context.Context, email, name string) (token string, err error) {
+	customer, err := s.users.EnsureCustomer(ctx, email, name)
+	if err != nil {
+		return "", err
+	}
+	token, _, err = s.users.IssueSession(ctx, customer.ID)
+	return token, err
+}
+
 // keepsFiles reports whether anything of this process is kept in the data folder, which one process at a time may use.
-func (s *stack) keepsFiles() bool {
+func (s *Stack) keepsFiles() bool {
 	for _, role := range s.roles {
 		if s.cfg.EmbeddedDatabase(role.databases()) != "" {
 			return true
@@ -154,7 +173,7 @@ func (s *stack) keepsFiles() bool {
 	return usesTemporal(s.roles) && s.cfg.TemporalAddress == "" || s.develop && s.cfg.EmbedsProvider()
 }
 
-func (s *stack) temporalConfig() temporal.Config {
+func (s *Stack) temporalConfig() temporal.Config {
 	port, _ := strconv.Atoi(s.cfg.TemporalPort) // checked with the other settings
 	uiPort, _ := strconv.Atoi(s.cfg.TemporalUIPort)
 	cfg := temporal.Config{
@@ -167,7 +186,7 @@ func (s *stack) temporalConfig() temporal.Config {
 	return cfg
 }
 
-func (s *stack) bind(setting, addr string) (net.Listener, string, error) {
+func (s *Stack) bind(setting, addr string) (net.Listener, string, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, "", fmt.Errorf("can't listen on %s (%w); choose another address with %s", addr, err, setting)
@@ -182,7 +201,7 @@ func (s *stack) bind(setting, addr string) (net.Listener, string, error) {
 }
 
 // close closes what was opened, last first.
-func (s *stack) close() error {
+func (s *Stack) close() error {
 	var errs []error
 	for i := len(s.open) - 1; i >= 0; i-- {
 		errs = append(errs, s.open[i]())

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -21,14 +21,14 @@ import (
 	"example.com/orderly/workers"
 )
 
-// builtIn are the subscriptions of our own listeners, by the service that holds their inbox.
-func builtIn() map[string]listen.Subscription {
+// BuiltIn are the subscriptions of our own listeners, by the service that holds their inbox.
+func BuiltIn() map[string]listen.Subscription {
 	return map[string]listen.Subscription{"notifications": notifications.Subscription, "journal": journal.Subscription}
 }
 
 // openListenersRole opens the services that only listen, each with an inbox in its own database. A new listener of ours is wired
-// here and in builtIn; one that lives elsewhere is not known here at all.
-func (s *stack) openListenersRole(ctx context.Context) error {
+// here and in BuiltIn; one that lives elsewhere is not known here at all.
+func (s *Stack) openListenersRole(ctx context.Context) error {
 	if err := s.openUsers(ctx); err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (s *stack) openListenersRole(ctx context.Context) error {
 	return nil
 }
 
-func (s *stack) listener(ctx context.Context, service string, listener listen.Listener) error {
+func (s *Stack) listener(ctx context.Context, service string, listener listen.Listener) error {
 	db := s.databases[service]
 	inbox, err := listen.Open(ctx, db.Pool(), string(db.Engine()), []listen.Listener{listener}, listen.Options{Now: s.now, Log: s.log})
 	if err != nil {
@@ -71,14 +71,14 @@ func (s *stack) listener(ctx context.Context, service string, listener listen.Li
 }
 
 // rabbit is the broker, to which our connections show what they are.
-func (s *stack) rabbit() rabbit.Config {
+func (s *Stack) rabbit() rabbit.Config {
 	host, _ := os.Hostname() // only for people to read
-	return rabbit.Config{URL: s.cfg.RabbitMQURL, Prefix: s.cfg.RabbitMQPrefix, Log: s.log, Name: "orderly " + strings.Join(roleNames(s.roles), ",") + "@" + host}
+	return rabbit.Config{URL: s.cfg.RabbitMQURL, Prefix: s.cfg.RabbitMQPrefix, Log: s.log, Name: "orderly " + strings.Join(RoleNames(s.roles), ",") + "@" + host}
 }
 
 // openRelay opens what carries the events, and the relay that hands them over: RabbitMQ where it is named, else straight into the
 // inboxes of this process.
-func (s *stack) openRelay(ctx context.Context) (err error) {
+func (s *Stack) openRelay(ctx context.Context) (err error) {
 	if s.cfg.RabbitMQURL != "" {
 		if err := s.tryRabbit(ctx); err != nil {
 			return err
@@ -91,7 +91,7 @@ func (s *stack) openRelay(ctx context.Context) (err error) {
 	if s.cfg.RabbitMQURL == "" {
 		transport, err = local.New(s.inboxes...)
 	} else {
-		subscriptions := slices.Collect(maps.Values(builtIn()))
+		subscriptions := slices.Collect(maps.Values(BuiltIn()))
 		if s.publisher, err = rabbit.NewPublisher(s.rabbit(), subscriptions...); err != nil {
 			return err
 		}
@@ -106,7 +106,7 @@ func (s *stack) openRelay(ctx context.Context) (err error) {
 }
 
 // tryRabbit says at once what waiting can't mend; a broker that is not up yet is waited for by whoever needs it.
-func (s *stack) tryRabbit(ctx context.Context) error {
+func (s *Stack) tryRabbit(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, lifecycle.TryFor)
 	defer cancel()
 	err := rabbit.Check(ctx, s.rabbit())
@@ -120,7 +120,7 @@ func (s *stack) tryRabbit(ctx context.Context) error {
 }
 
 // api is the API, or of a process that has not that role the part of it that tells about its health.
-func (s *stack) api() *api.API {
+func (s *Stack) api() *api.API {
 	cfg := api.Config{Registerer: s.registry, Gatherer: s.registry, Logger: s.log, Now: s.now}
 	for name, db := range s.databases {
 		check := api.Check{Name: name + " database", Ping: db.Ping}
@@ -145,7 +145,7 @@ func (s *stack) api() *api.API {
 }
 
 // degraded are the things this process can do without for a while, databases apart.
-func (s *stack) degraded() []api.Check {
+func (s *Stack) degraded() []api.Check {
 	var checks []api.Check
 	if s.temporal != nil {
 		checks = append(checks, api.Check{Name: "temporal", Ping: s.temporal.Ping})

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"example.com/orderly/internal/node"
+	"example.com/orderly/internal/node/config"
+	"example.com/orderly/internal/node/lifecycle"
+)
+
+const inlineUsage = "try each step of a saga in this process first, beside the saga: faster, and less to see in Temporal's web UI"
+
+func serveCommand() *cobra.Command {
+	var inline bool
+	long := "Run one role of the system in this process, or some, or all:\n"
+	for _, r := range node.Roles {
+		long += fmt.Sprintf("\n  %-10s %s", r.Name, r.Does)
+	}
+	command := &cobra.Command{
+		Use:   "serve ROLE...",
+		Short: "Run one role of the system, some, or all",
+		Long:  long + "\n\nDatabases are made and brought up to date beforehand, by orderly migrate.",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fmt.Errorf("serve what? Name roles: %s, or all", strings.Join(node.RoleNames(node.Roles), ", "))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, err := node.RolesNamed(args)
+			if err != nil {
+				return err
+			}
+			cfg, err := config.FromEnvironment(node.Services)
+			if err != nil {
+				return err
+			}
+			cfg.Inline = inline
+			if err := node.Servable(cfg, of); err != nil {
+				return err
+			}
+			log := cfg.Logger(cmd.ErrOrStderr()).With("roles", strings.Join(node.RoleNames(of), ","))
+			n, err := node.Open(cmd.Context(), cfg, of, false, log, func(line string) { log.Info(line) })
+			if err != nil {
+				return lifecycle.UnlessStopped(cmd.Context(), err)
+			}
+			return n.Run(cmd.Context(), lifecycle.Part{Name: "greeting", Run: func(ctx context.Context) error { return announce(ctx, n, log) }})
+		},
+	}
+	command.Flags().BoolVar(&inline, "inline", false, "with all: "+inlineUsage)
+	return command
+}
+
+// announce says when everything works.
+func announce(ctx context.Context, n *node.Stack, log *slog.Logger) error {
+	log.Info("listening on http://" + n.APIAddr)
+	select {
+	case <-n.Ready:
+		log.Info("ready")
+		<-ctx.Done()
+	case <-ctx.Done():
+	}
+	return nil
+}
