@@ -101,7 +101,7 @@ func settings(t *testing.T) map[string]bool {
 		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
 		read[name] = true
 	}
-	for _, service := range node.Services {
+	for _, service := range node.ServiceNames() {
 		read[config.DatabaseVariable(service)] = true
 	}
 	require.NoError(t, (&envconfig.ClientConfigProfile{}).ApplyEnvVars(read))
@@ -129,8 +129,8 @@ func TestContainersAreGivenWhatTheyRead(t *testing.T) {
 		if service.Command[0] == "serve" {
 			of, err := node.RolesNamed(service.Command[1:])
 			require.NoError(t, err, name)
-			require.NoError(t, node.Servable(cfg, of), name)
-			_, address = node.HTTPAddr(cfg, of)
+			require.NoError(t, of.CheckServable(cfg), name)
+			_, address = of.HTTPAddr(cfg)
 			for _, role := range of {
 				require.Empty(t, serving[role.Name], "the role %s runs twice", role.Name)
 				serving[role.Name] = name
@@ -144,7 +144,7 @@ func TestContainersAreGivenWhatTheyRead(t *testing.T) {
 			require.Equal(t, asked, []string(service.HealthCheck.Test), name)
 		}
 	}
-	require.Len(t, serving, len(node.Roles), "of the roles only %v run", serving)
+	require.Len(t, serving, len(node.AllRoles()), "of the roles only %v run", serving)
 }
 
 // A Docker client that is behind a proxy tells every container about it.

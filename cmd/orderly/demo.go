@@ -50,7 +50,10 @@ func demoOnPrivateStack(ctx context.Context, d demo.Demo) (err error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s, err := node.Open(ctx, cfg, node.Roles, true, slog.New(slog.NewTextHandler(d.Progress, &slog.HandlerOptions{Level: slog.LevelError})), d.Say)
+	s, err := node.Open(ctx, cfg, node.Options{
+		Roles: node.AllRoles(), Develop: true, Say: d.Say,
+		Log: slog.New(slog.NewTextHandler(d.Progress, &slog.HandlerOptions{Level: slog.LevelError})),
+	})
 	if err != nil {
 		return err
 	}

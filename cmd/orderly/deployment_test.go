@@ -42,8 +42,8 @@ func newDeploymentOn(t *testing.T, parts realParts, change ...string) *deploymen
 	d.env = append(d.env, "TEMPORAL_ADDRESS="+server, "TEMPORAL_NAMESPACE="+parts.prefix, "STRIPE_API_URL=http://"+d.book,
 		"ORDERLY_DATA="+d.data, "ORDERLY_PRODUCTS=demo")
 	d.env = append(d.env, change...)
-	for i, port := range freePorts(t, len(node.Roles)) {
-		d.health[node.Roles[i].Name] = "127.0.0.1:" + port
+	for i, port := range freePorts(t, len(node.AllRoles())) {
+		d.health[node.AllRoles()[i].Name] = "127.0.0.1:" + port
 	}
 	said, code := d.command("migrate")
 	require.Zero(t, code, said)
@@ -83,7 +83,7 @@ func (d *deployment) start(names ...string) {
 	}
 }
 
-func (d *deployment) startAll() { d.start(append(node.RoleNames(node.Roles), "sandbox")...) }
+func (d *deployment) startAll() { d.start(append(node.AllRoles().Names(), "sandbox")...) }
 
 // kill is kill -9.
 func (d *deployment) kill(name string) {
@@ -111,7 +111,7 @@ func TestRolesDoNotWaitForEachOther(t *testing.T) {
 	d := newDeployment(t)
 	d.startAll()
 	d.demo()
-	for _, name := range append(node.RoleNames(node.Roles), "sandbox") {
+	for _, name := range append(node.AllRoles().Names(), "sandbox") {
 		own := *d.world
 		own.env = append(append([]string{}, d.env...), "ORDERLY_HEALTH_ADDR="+d.health[name])
 		said, code := own.command("healthcheck", name)
@@ -156,7 +156,7 @@ func TestRolesDoNotWaitForEachOther(t *testing.T) {
 	d.requireCompleted(s, order.ID)
 
 	d.requireFound(testenv.Temporal(t, nil), order.ID)
-	d.stop(append(node.RoleNames(node.Roles), "sandbox")...)
+	d.stop(append(node.AllRoles().Names(), "sandbox")...)
 }
 
 // One process tries its steps inline, and is replaced by separate roles while a saga is under way: the saga goes on, its steps now where
@@ -175,7 +175,7 @@ func TestAnInlineSagaGoesOnInSeparateRoles(t *testing.T) {
 	all.kill(false)
 	d.release(hold)
 
-	d.start(node.RoleNames(node.Roles)...)
+	d.start(node.AllRoles().Names()...)
 	d.requireCompleted(s, order.ID)
 	past := d.history(d.dial(testenv.Temporal(t, nil)), order.ID)
 	require.Equal(t, activities.InlineQueue, past.GetEvents()[0].GetWorkflowExecutionStartedEventAttributes().GetTaskQueue().GetName())
@@ -195,7 +195,7 @@ func TestAnInlineSagaGoesOnInSeparateRoles(t *testing.T) {
 	replayer := worker.NewWorkflowReplayer()
 	workflows.Register(replayer)
 	require.NoError(t, replayer.ReplayWorkflowHistory(quiet(), past))
-	d.stop(append(node.RoleNames(node.Roles), "sandbox")...)
+	d.stop(append(node.AllRoles().Names(), "sandbox")...)
 }
 
 // dial connects to the deployment's namespace.

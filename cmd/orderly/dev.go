@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/internal/node"
-	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 )
 
@@ -27,7 +26,7 @@ func devCommand() *cobra.Command {
 			"STRIPE_API_KEY that is set replaces the part that is embedded otherwise.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.FromEnvironment(node.Services)
+			cfg, err := node.FromEnvironment()
 			if err != nil {
 				return err
 			}
@@ -39,7 +38,9 @@ func devCommand() *cobra.Command {
 				cfg.Products = "demo"
 			}
 			say := func(line string) { _, _ = fmt.Fprintln(cmd.OutOrStdout(), line) }
-			n, err := node.Open(cmd.Context(), cfg, node.Roles, true, cfg.Logger(cmd.ErrOrStderr()), say)
+			n, err := node.Open(cmd.Context(), cfg, node.Options{
+				Roles: node.AllRoles(), Develop: true, Log: cfg.Logger(cmd.ErrOrStderr()), Say: say,
+			})
 			if err != nil {
 				return lifecycle.UnlessStopped(cmd.Context(), err)
 			}
@@ -53,7 +54,7 @@ func devCommand() *cobra.Command {
 }
 
 // greet says where everything is, once everything is there, with a line that places an order as it stands.
-func greet(ctx context.Context, n *node.Stack, say func(line string)) error {
+func greet(ctx context.Context, n *node.Node, say func(line string)) error {
 	select {
 	case <-n.Ready:
 		if err := introduce(ctx, n, say); err != nil {
@@ -66,7 +67,7 @@ func greet(ctx context.Context, n *node.Stack, say func(line string)) error {
 	}
 }
 
-func introduce(ctx context.Context, n *node.Stack, say func(line string)) error {
+func introduce(ctx context.Context, n *node.Node, say func(line string)) error {
 	if at := n.TemporalUI(); at != "" {
 		say("Temporal UI  " + at)
 	}

@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -9,7 +12,6 @@ import (
 
 	"example.com/orderly/events/listen"
 	"example.com/orderly/internal/node"
-	"example.com/orderly/internal/node/config"
 )
 
 // deadShown is how many dead events of a listener are listed: more are one cause, not more to read.
@@ -53,7 +55,11 @@ func onDead(verb, short string, do func(cmd *cobra.Command, inbox *listen.Inbox,
 			return withInboxes(cmd, func(inboxes map[string]*listen.Inbox) error {
 				inbox, ok := inboxes[args[0]]
 				if !ok {
-					return fmt.Errorf("there is no listener %q: it is notifications or journal", args[0])
+					var names []string
+					for _, listener := range node.Subscriptions() {
+						names = append(names, listener.Name)
+					}
+					return fmt.Errorf("there is no listener %q: it is %s", args[0], strings.Join(names, " or "))
 				}
 				return do(cmd, inbox, args[0], args[1])
 			})
@@ -64,7 +70,7 @@ func onDead(verb, short string, do func(cmd *cobra.Command, inbox *listen.Inbox,
 func listDead(cmd *cobra.Command, inboxes map[string]*listen.Inbox) error {
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "LISTENER\tEVENT\tTYPE\tRECEIVED\tATTEMPTS\tREASON")
-	for _, listener := range []string{"journal", "notifications"} {
+	for _, listener := range slices.Sorted(maps.Keys(inboxes)) {
 		entries, err := inboxes[listener].Dead(cmd.Context(), listener, deadShown)
 		if err != nil {
 			return err
@@ -77,7 +83,7 @@ func listDead(cmd *cobra.Command, inboxes map[string]*listen.Inbox) error {
 }
 
 func withInboxes(cmd *cobra.Command, do func(inboxes map[string]*listen.Inbox) error) error {
-	cfg, err := config.FromEnvironment(node.Services)
+	cfg, err := node.FromEnvironment()
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/internal/node"
-	"example.com/orderly/internal/node/config"
 )
 
 // healthPatience bounds the whole question. The process answers within two seconds, whatever is down.
@@ -26,7 +25,7 @@ func healthcheckCommand() *cobra.Command {
 			"environment would have it listen.",
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := config.FromEnvironment(node.Services)
+			cfg, err := node.FromEnvironment()
 			if err != nil {
 				return err
 			}
@@ -36,7 +35,7 @@ func healthcheckCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, addr := node.HTTPAddr(cfg, of)
+				_, addr := of.HTTPAddr(cfg)
 				target = "http://" + nearby(addr) + "/readyz"
 			}
 			answer, err := askHealth(cmd.Context(), target)

@@ -183,7 +183,7 @@ func TestKillEachProcess(t *testing.T) {
 			}
 		})
 	}
-	names := append(node.RoleNames(node.Roles), "sandbox")
+	names := append(node.AllRoles().Names(), "sandbox")
 	for i, name := range names {
 		due := (i + 1) * *killOrders / (len(names) + 1)
 		eventually(t, time.Minute, "no orders come in", func() bool { return l.count() >= due })

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/internal/node"
-	"example.com/orderly/internal/node/config"
 )
 
 func migrateCommand() *cobra.Command {
@@ -19,7 +18,7 @@ func migrateCommand() *cobra.Command {
 			"and beside a running system.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.FromEnvironment(node.Services)
+			cfg, err := node.FromEnvironment()
 			if err != nil {
 				return err
 			}

@@ -113,7 +113,7 @@ func TestMigrateBesideARunningSystem(t *testing.T) {
 	d.migrateAtOnce(func() {})
 	require.ElementsMatch(t, before, state())
 	d.requireCompleted(s, d.place(s, "pm_card_visa").ID)
-	d.stop(append(node.RoleNames(node.Roles), "sandbox")...)
+	d.stop(append(node.AllRoles().Names(), "sandbox")...)
 }
 
 // Where the databases are there, their logins need no right to any other; one that is made belongs to the login that uses it.

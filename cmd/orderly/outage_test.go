@@ -118,7 +118,7 @@ func TestOutages(t *testing.T) {
 		}
 		require.Less(t, l.slowest, 6*time.Second)
 	}
-	d.stop(append(node.RoleNames(node.Roles), "sandbox")...)
+	d.stop(append(node.AllRoles().Names(), "sandbox")...)
 }
 
 // drainStages is how many stages drained tells of.
@@ -128,7 +128,7 @@ const drainStages = 3
 func (d *deployment) drained() func() (reached []string) {
 	d.t.Helper()
 	databases := map[string]*database.DB{}
-	for _, service := range node.Services {
+	for _, service := range node.ServiceNames() {
 		databases[service] = d.parts.open(d.t, service)
 	}
 	ask := func(service, query string) func() int {
@@ -143,9 +143,11 @@ func (d *deployment) drained() func() (reached []string) {
 	open := ask("orders", `SELECT COUNT(*) FROM orders WHERE state IN ('pending', 'confirmed')`)
 	ended := ask("orders", `SELECT COUNT(*) FROM orders WHERE state NOT IN ('pending', 'confirmed')`)
 	waiting, announced := map[string]func() int{}, map[string]func() int{}
-	for _, service := range []string{"orders", "inventory", "payments", "users"} {
-		waiting[service] = ask(service, `SELECT COUNT(*) FROM outbox WHERE published_at IS NULL`)
-		announced[service] = ask(service, `SELECT COUNT(*) FROM outbox`)
+	for _, service := range node.Services {
+		if service.Outbox {
+			waiting[service.Name] = ask(service.Name, `SELECT COUNT(*) FROM outbox WHERE published_at IS NULL`)
+			announced[service.Name] = ask(service.Name, `SELECT COUNT(*) FROM outbox`)
+		}
 	}
 	journaled := ask("journal", `SELECT COUNT(*) FROM inbox WHERE state = 'done'`)
 	mailed := ask("notifications", `SELECT COUNT(*) FROM mails WHERE subject IN (SELECT subject FROM inbox WHERE source = 'orders')`)

@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"maps"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -40,11 +38,11 @@ func newRealParts(t *testing.T) realParts {
 	name := "orderly_test_" + strings.ToLower(rand.Text()[:12])
 	at.Path = "/" + name
 	t.Cleanup(func() {
-		for _, service := range node.Services {
+		for _, service := range node.ServiceNames() {
 			require.NoError(t, database.DropPostgres(context.Background(), server, name+"_"+service))
 		}
 		require.NoError(t, rabbit.Remove(context.Background(), rabbit.Config{URL: broker, Prefix: name},
-			slices.Collect(maps.Values(node.BuiltIn()))...))
+			node.Subscriptions()...))
 	})
 	return realParts{server, at.String(), broker, cache, name}
 }
@@ -85,7 +83,7 @@ func TestDemoOnRealParts(t *testing.T) {
 	files, err := os.ReadDir(w.data)
 	require.NoError(t, err)
 	for _, file := range files {
-		require.NotContains(t, node.Services, strings.TrimSuffix(file.Name(), ".db"), "a database was embedded though DATABASE_URL is set")
+		require.NotContains(t, node.ServiceNames(), strings.TrimSuffix(file.Name(), ".db"), "a database was embedded though DATABASE_URL is set")
 	}
 	p.terminate()
 

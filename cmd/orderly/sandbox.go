@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/internal/node"
-	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/sandbox"
 )
@@ -24,7 +23,7 @@ func sandboxCommand() *cobra.Command {
 			"with STRIPE_API_URL.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			cfg, err := config.FromEnvironment(node.Services)
+			cfg, err := node.FromEnvironment()
 			if err != nil {
 				return err
 			}

@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"example.com/orderly/internal/node"
-	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 )
 
@@ -18,7 +17,7 @@ const inlineUsage = "try each step of a saga in this process first, beside the s
 func serveCommand() *cobra.Command {
 	var inline bool
 	long := "Run one role of the system in this process, or some, or all:\n"
-	for _, r := range node.Roles {
+	for _, r := range node.AllRoles() {
 		long += fmt.Sprintf("\n  %-10s %s", r.Name, r.Does)
 	}
 	command := &cobra.Command{
@@ -27,7 +26,7 @@ func serveCommand() *cobra.Command {
 		Long:  long + "\n\nDatabases are made and brought up to date beforehand, by orderly migrate.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return fmt.Errorf("serve what? Name roles: %s, or all", strings.Join(node.RoleNames(node.Roles), ", "))
+				return fmt.Errorf("serve what? Name roles: %s, or all", strings.Join(node.AllRoles().Names(), ", "))
 			}
 			return nil
 		},
@@ -36,16 +35,16 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			cfg, err := config.FromEnvironment(node.Services)
+			cfg, err := node.FromEnvironment()
 			if err != nil {
 				return err
 			}
 			cfg.Inline = inline
-			if err := node.Servable(cfg, of); err != nil {
+			if err := of.CheckServable(cfg); err != nil {
 				return err
 			}
-			log := cfg.Logger(cmd.ErrOrStderr()).With("roles", strings.Join(node.RoleNames(of), ","))
-			n, err := node.Open(cmd.Context(), cfg, of, false, log, func(line string) { log.Info(line) })
+			log := cfg.Logger(cmd.ErrOrStderr()).With("roles", strings.Join(of.Names(), ","))
+			n, err := node.Open(cmd.Context(), cfg, node.Options{Roles: of, Log: log, Say: func(line string) { log.Info(line) }})
 			if err != nil {
 				return lifecycle.UnlessStopped(cmd.Context(), err)
 			}
@@ -57,7 +56,7 @@ func serveCommand() *cobra.Command {
 }
 
 // announce says when everything works.
-func announce(ctx context.Context, n *node.Stack, log *slog.Logger) error {
+func announce(ctx context.Context, n *node.Node, log *slog.Logger) error {
 	log.Info("listening on http://" + n.APIAddr)
 	select {
 	case <-n.Ready:

@@ -78,7 +78,7 @@ func newLogin(t *testing.T, parts realParts, suffix string) string {
 	_, err = admin.Exec(t.Context(), `CREATE ROLE `+login+` LOGIN PASSWORD 's3cret'`)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		for _, service := range node.Services { // what it was granted, or has made, goes first
+		for _, service := range node.ServiceNames() { // what it was granted, or has made, goes first
 			at, err := database.Open(context.Background(), service, parts.of(service))
 			if err == nil {
 				_, err = at.Exec(context.Background(), `DROP OWNED BY `+login)

@@ -148,27 +148,29 @@ func TestEachRoleTidiesUpAfterItself(t *testing.T) {
 		SELECT 'journal', 's/' || n, 's', 's', n, 'order.resumed.v1', '{}', 'done', at, at, at
 		FROM (VALUES (1, now() - interval '31 days'), (2, now())) AS v (n, at)`
 	tables := []struct{ service, table, fill string }{
-		{"users", "outbox", outbox},
 		{"users", "sessions", `
 			WITH who AS (INSERT INTO users (id, email, name, version, created_at, updated_at) VALUES ('u', 'u@example.com', 'U', 1, now(), now()) RETURNING id)
 			INSERT INTO sessions (token_hash, user_id, created_at, expires_at)
 			SELECT repeat(n, 64), id, now() - interval '2 days', at FROM who, (VALUES ('1', now() - interval '1 day'), ('2', now() + interval '1 day')) AS v (n, at)`},
-		{"orders", "outbox", outbox},
 		{"orders", "idempotency_keys", `
 			WITH o AS (INSERT INTO orders (id, customer_id, state, total_minor, currency, payment_method, created_at, updated_at)
 				VALUES ('o', 'c', 'completed', 1, 'EUR', 'm', now(), now()) RETURNING id)
 			INSERT INTO idempotency_keys (customer_id, idempotency_key, fingerprint, order_id, created_at)
 			SELECT 'c', n, 'f', id, at FROM o, (VALUES ('1', now() - interval '31 days'), ('2', now())) AS v (n, at)`},
-		{"inventory", "outbox", outbox},
-		{"payments", "outbox", outbox},
-		{"journal", "inbox", inbox},
-		{"notifications", "inbox", strings.ReplaceAll(inbox, "'journal'", "'notifications'")},
+	}
+	for _, s := range node.Services {
+		if s.Outbox {
+			tables = append(tables, struct{ service, table, fill string }{s.Name, "outbox", outbox})
+		}
+		for _, listener := range s.Listens {
+			tables = append(tables, struct{ service, table, fill string }{s.Name, "inbox", strings.ReplaceAll(inbox, "'journal'", "'"+listener.Name+"'")})
+		}
 	}
 	for _, c := range tables {
 		_, err := d.parts.open(t, c.service).Exec(t.Context(), c.fill)
 		require.NoError(t, err, "%s %s", c.service, c.table)
 	}
-	d.start(node.RoleNames(node.Roles)...)
+	d.start(node.AllRoles().Names()...)
 	for _, c := range tables {
 		db := d.parts.open(t, c.service)
 		eventually(t, 30*time.Second, "nobody tidies up "+c.table+" of "+c.service, func() bool {
@@ -177,5 +179,5 @@ func TestEachRoleTidiesUpAfterItself(t *testing.T) {
 			return left == 1
 		})
 	}
-	d.stop(node.RoleNames(node.Roles)...)
+	d.stop(node.AllRoles().Names()...)
 }

@@ -157,7 +157,7 @@ func TestDemoOnTemporalOnPostgreSQL(t *testing.T) {
 	require.Equal(t, "pending", waiting.State)
 	server.start()
 	d.requireCompleted(s, waiting.ID)
-	d.stop(append(node.RoleNames(node.Roles), "sandbox")...)
+	d.stop(append(node.AllRoles().Names(), "sandbox")...)
 
 	c, err := client.NewNamespaceClient(client.Options{HostPort: server.addr, Logger: quiet()})
 	require.NoError(t, err)

@@ -2,47 +2,56 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"strings"
 
 	"example.com/orderly/events/listen"
-	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/node/config"
 )
 
-// WithInboxes opens the built-in listeners' inboxes where the settings say they are. Nothing is handled here: a change is taken
-// up by the stack that runs, or by the next one.
-func WithInboxes(ctx context.Context, cfg config.Config, say func(string), do func(inboxes map[string]*listen.Inbox) error) error {
-	log := slog.New(slog.DiscardHandler)
+// WithInboxes opens the inbox of each built-in listener where the settings say it is, and calls do with them, by the name of the listener.
+// Nothing is handled here: a change is taken up by the processes that run, or by the next ones.
+func WithInboxes(
+	ctx context.Context, cfg config.Config, say func(line string), do func(inboxes map[string]*listen.Inbox) error,
+) (err error) {
+	p := newProcess(cfg, false, slog.New(slog.DiscardHandler), say)
+	defer func() { err = errors.Join(err, p.closers.Close()) }()
 	inboxes := map[string]*listen.Inbox{}
-	for service, subscription := range BuiltIn() {
-		db, err := openExisting(ctx, cfg, service, say)
+	for _, s := range Services {
+		if len(s.Listens) == 0 {
+			continue
+		}
+		if err := requireFile(cfg, s.Name); err != nil {
+			return err
+		}
+		on, err := openStore(ctx, p, s.Name, s.Migrations(), true)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = db.Close() }()
-		inbox, err := listen.OpenForAdmin(ctx, db.Pool(), string(db.Engine()), []listen.Subscription{subscription}, listen.Options{Log: log})
+		inbox, err := listen.OpenForAdmin(ctx, on.db.Pool(), string(on.db.Engine()), s.Listens, listen.Options{Log: p.log})
 		if err != nil {
 			return err
 		}
-		inboxes[subscription.Name] = inbox
+		for _, subscription := range s.Listens {
+			inboxes[subscription.Name] = inbox
+		}
 	}
 	return do(inboxes)
 }
 
-// openExisting opens a service's database that a stack has made before; it makes and changes nothing.
-func openExisting(ctx context.Context, cfg config.Config, service string, say func(string)) (*database.DB, error) {
+// requireFile refuses a database in a file that is not there, which opening it would make.
+func requireFile(cfg config.Config, service string) error {
 	at, err := cfg.DatabaseOf(service)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if path, file := strings.CutPrefix(at, "sqlite:"); file {
 		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("there is no %s database at %s: run orderly dev first, or set ORDERLY_DATA or DATABASE_URL", service, path)
+			return fmt.Errorf("there is no %s database at %s: run orderly dev first, or set ORDERLY_DATA or DATABASE_URL", service, path)
 		}
 	}
-	db, _, err := openDatabase(ctx, cfg, service, opening{wait: true}, say)
-	return db, err
+	return nil
 }

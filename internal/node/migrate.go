@@ -5,37 +5,38 @@ import (
 	"errors"
 	"log/slog"
 
+	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/temporal"
+	"example.com/orderly/internal/orders"
 )
 
 // Migrate makes the databases and brings them up to date, adds the products, and prepares the namespace of an external Temporal.
-func Migrate(ctx context.Context, cfg config.Config, say func(string)) error {
+func Migrate(ctx context.Context, cfg config.Config, say func(line string)) error {
 	if _, err := Products(cfg); err != nil {
 		return err // before anything is changed
 	}
-	s := newStack(cfg, nil, true, slog.New(slog.DiscardHandler), say)
-	for _, service := range Services {
-		if _, err := s.database(ctx, service); err != nil {
-			return errors.Join(err, s.close())
-		}
-		say("The " + service + " database is up to date.")
-	}
-	err := s.openOrders(ctx)
-	if err == nil {
-		err = s.openInventory(ctx)
-	}
-	if err == nil {
-		err = s.seed(ctx)
-	}
-	if err := errors.Join(err, s.close()); err != nil || cfg.TemporalAddress == "" {
+	if err := migrateDatabases(ctx, cfg, say); err != nil || cfg.TemporalAddress == "" {
 		return err
 	}
 	return migrateTemporal(ctx, cfg, say)
 }
 
+func migrateDatabases(ctx context.Context, cfg config.Config, say func(line string)) (err error) {
+	p := newProcess(cfg, true, slog.New(slog.DiscardHandler), say)
+	defer func() { err = errors.Join(err, p.closers.Close()) }()
+	stores := map[string]*store{}
+	for _, s := range Services {
+		if stores[s.Name], err = openStore(ctx, p, s.Name, s.Migrations(), true); err != nil {
+			return err
+		}
+		say("The " + s.Name + " database is up to date.")
+	}
+	return addProducts(ctx, cfg, orders.New(stores["orders"].box, p.metrics), inventory.New(stores["inventory"].box))
+}
+
 // migrateTemporal prepares the namespace. What a server does not permit is said, and is not an error: sagas run without.
-func migrateTemporal(ctx context.Context, cfg config.Config, say func(string)) error {
+func migrateTemporal(ctx context.Context, cfg config.Config, say func(line string)) error {
 	options, err := temporal.Options(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err

@@ -44,9 +44,9 @@ func Products(c config.Config) ([]Product, error) {
 	return list, nil
 }
 
-// seed puts the product list into the two services that own its halves. What is there already stays as it is.
-func (s *Stack) seed(ctx context.Context) error {
-	list, err := Products(s.cfg)
+// addProducts puts the product list into the two services that own its halves. What is there already stays as it is.
+func addProducts(ctx context.Context, cfg config.Config, priceList *orders.Service, stock *inventory.Service) error {
+	list, err := Products(cfg)
 	if err != nil {
 		return err
 	}
@@ -56,10 +56,10 @@ func (s *Stack) seed(ctx context.Context) error {
 		priced = append(priced, orders.Product{SKU: p.SKU, Name: p.Name, PriceMinor: p.PriceMinor, Currency: p.Currency})
 		counted = append(counted, inventory.Quantity{SKU: p.SKU, Quantity: p.OnHand})
 	}
-	if err := s.orders.AddProducts(ctx, priced); err != nil {
+	if err := priceList.AddProducts(ctx, priced); err != nil {
 		return fmt.Errorf("add the products (ORDERLY_PRODUCTS): %w", err)
 	}
-	if err := s.inventory.AddStock(ctx, counted); err != nil {
+	if err := stock.AddStock(ctx, counted); err != nil {
 		return fmt.Errorf("add the products' stock (ORDERLY_PRODUCTS): %w", err)
 	}
 	return nil

@@ -1,0 +1,66 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/redis/go-redis/v9"
+
+	"example.com/orderly/internal/embedded"
+	"example.com/orderly/internal/users"
+)
+
+// openCache opens the Redis of REDIS_URL, or under develop one of this process. It returns nil where there is none: a process that
+// embedded one beside others would not see what they change.
+func openCache(ctx context.Context, p process) (*redis.Client, error) {
+	at := p.cfg.RedisURL
+	switch {
+	case at == "" && !p.develop:
+		p.say("Running without a cache: REDIS_URL is not set.")
+		return nil, nil
+	case at == "":
+		server, err := embedded.StartRedis()
+		if err != nil {
+			return nil, err
+		}
+		p.closers.Add(func() error { server.Stop(); return nil })
+		at = "redis://" + server.Addr()
+	}
+	redis.SetLogger(redisLog{p.log})
+	client, err := users.NewRedis(at)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL is malformed: %w", err)
+	}
+	p.closers.Add(client.Close)
+	return client, checkCache(ctx, p, client)
+}
+
+// redisRefusals are the beginnings of errors by which Redis refuses a client, because of what REDIS_URL says. After any other error (a full
+// disk, a script that blocks it, a start that is not finished) it will be of use again later.
+var redisRefusals = []string{
+	"NOAUTH ", "WRONGPASS ", "NOPERM ", "AUTH ", "Client sent AUTH", "invalid password", "DB index", "invalid DB index",
+}
+
+// checkCache returns an error where Redis refuses us. A Redis that does not answer is only reported: the process runs without a cache.
+func checkCache(ctx context.Context, p process, client *redis.Client) error {
+	err := client.Ping(ctx).Err()
+	if err == nil {
+		return nil
+	}
+	for _, begins := range redisRefusals {
+		if redis.HasErrorPrefix(err, begins) {
+			return fmt.Errorf("REDIS_URL: Redis refuses us (%w); check the user, the password, its rights and the number at the end", err)
+		}
+	}
+	p.say("Redis does not answer (REDIS_URL), running without a cache until it does: " + err.Error())
+	return nil
+}
+
+// redisLog takes what go-redis would print on stderr for every connection that fails. The cache's metrics and /readyz show that Redis is
+// away.
+type redisLog struct{ log *slog.Logger }
+
+func (r redisLog) Printf(ctx context.Context, format string, args ...any) {
+	r.log.DebugContext(ctx, "redis client", "said", fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,48 @@
+package node
+
+import (
+	"context"
+
+	"example.com/orderly/api"
+)
+
+// api is the API; of a process without that role, the part of it that tells about health.
+func (n *Node) api() *api.API {
+	cfg := api.Config{Registerer: n.metrics, Gatherer: n.metrics, Logger: n.log, Now: n.now}
+	for _, s := range n.roles.services() {
+		on := n.stores[s.Name]
+		check := api.Check{Name: s.Name + " database", Ping: on.ping()}
+		if n.roles.require(s) {
+			cfg.Ready = append(cfg.Ready, check)
+		} else {
+			cfg.Degraded = append(cfg.Degraded, check)
+		}
+	}
+	cfg.Degraded = append(cfg.Degraded, n.degraded()...)
+	if !n.roles.Has("api") {
+		return api.NewHealth(cfg)
+	}
+	cfg.Orders, cfg.Stock, cfg.Users = n.orders, n.inventory, n.users
+	cfg.Timeline, cfg.Mails = n.journal.Events, n.notifications.Mails
+	cfg.CheckMethod = n.provider.gateway.Method
+	cfg.StartSaga, cfg.AwaitEnd = n.sagas.starter.Enqueue, n.sagas.starter.Await
+	return api.New(cfg)
+}
+
+// degraded are the parts that this process can do without for a while, databases apart.
+func (n *Node) degraded() []api.Check {
+	var checks []api.Check
+	if n.sagas.connection != nil {
+		checks = append(checks, api.Check{Name: "temporal", Ping: n.sagas.connection.Ping})
+	}
+	if n.cache != nil {
+		checks = append(checks, api.Check{Name: "redis", Ping: func(ctx context.Context) error { return n.cache.Ping(ctx).Err() }})
+	}
+	if n.provider != nil {
+		checks = append(checks, api.Check{Name: "payment provider", Ping: onceAMinute(n.now, n.provider.ping)})
+	}
+	if ping := n.messaging.ping(); ping != nil {
+		checks = append(checks, api.Check{Name: "rabbitmq", Ping: ping})
+	}
+	return checks
+}

@@ -1,0 +1,184 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+
+	"github.com/redis/go-redis/v9"
+	"go.temporal.io/sdk/worker"
+
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/embedded"
+	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/journal"
+	"example.com/orderly/internal/node/config"
+	"example.com/orderly/internal/notifications"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/users"
+	"example.com/orderly/workers"
+)
+
+// Node is what one process runs of the system: one role of it, some, or all. What no role of the process needs stays nil.
+type Node struct {
+	process
+	roles  Roles
+	stores map[string]*store // by service
+
+	// Services that the API, the product list or another service asks.
+	orders        *orders.Service
+	inventory     *inventory.Service
+	users         *users.Cache
+	notifications *notifications.Service
+	journal       *journal.Journal
+
+	provider  *provider
+	cache     *redis.Client
+	messaging messaging
+	sagas     sagas
+	front     *front
+	profiles  net.Listener
+
+	// APIAddr and SandboxAddr are host:port as bound; SandboxAddr is empty where a provider outside is used.
+	APIAddr, SandboxAddr string
+	// Ready is closed once every part works.
+	Ready chan struct{}
+}
+
+// Options are what a command decides about a node.
+type Options struct {
+	Roles Roles
+	// Develop makes and migrates databases at start, adds the products, and embeds a cache and a payment provider where none is named.
+	Develop bool
+	Log     *slog.Logger
+	// Say tells the user how far the start is.
+	Say func(line string)
+}
+
+// FromEnvironment reads and checks the settings.
+func FromEnvironment() (config.Config, error) { return config.FromEnvironment(ServiceNames()) }
+
+// Open opens everything the roles need and that can fail for a reason the user must mend: ports, folders, databases. It waits for what
+// is not up yet, and says so. Nothing runs until Run, but that the port answers.
+func Open(ctx context.Context, cfg config.Config, o Options) (_ *Node, err error) {
+	n := &Node{
+		process: newProcess(cfg, o.Develop, o.Log, o.Say), roles: o.Roles, stores: map[string]*store{}, Ready: make(chan struct{}),
+		sagas: sagas{activities: map[string]func(r worker.Registry){}},
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.closers.Close())
+		}
+	}()
+	if n.keepsFiles() {
+		lock, err := embedded.LockDir(cfg.Data)
+		if err != nil {
+			return nil, err
+		}
+		n.closers.Add(lock.Unlock)
+	}
+	if err := n.bind(); err != nil {
+		return nil, err
+	}
+	if err := n.openServices(ctx); err != nil {
+		return nil, err
+	}
+	if o.Develop {
+		if err := addProducts(ctx, cfg, n.orders, n.inventory); err != nil {
+			return nil, err
+		}
+	}
+	if n.roles.useTemporal() {
+		n.sagas.open(n.process, n.orders)
+	}
+	if err := n.messaging.open(ctx, n.process, n.roles.Names(), Subscriptions()); err != nil {
+		return nil, err
+	}
+	n.front.door.Open(n.api()) // the databases are there; everything else may come later
+	return n, nil
+}
+
+// keepsFiles reports whether anything of this process is kept in the data folder, which one process at a time may use.
+func (n *Node) keepsFiles() bool {
+	return n.roles.embeddedDatabase(n.cfg) != "" || n.roles.useTemporal() && n.cfg.TemporalAddress == "" ||
+		n.develop && n.cfg.EmbedsProvider()
+}
+
+// bind binds the HTTP ports, before anything else is opened: a taken port is the first thing that a user is told.
+func (n *Node) bind() (err error) {
+	setting, addr := n.roles.HTTPAddr(n.cfg)
+	if n.front, err = openFront(n.process, setting, addr); err != nil {
+		return err
+	}
+	n.APIAddr = n.front.addr.String()
+	if n.cfg.PprofAddr != "" {
+		n.profiles, err = bind(n.process, "ORDERLY_PPROF_ADDR", n.cfg.PprofAddr)
+	}
+	return err
+}
+
+// openServices opens the services that the roles use, and what those stand on.
+func (n *Node) openServices(ctx context.Context) (err error) {
+	if n.roles.askProvider() {
+		if n.provider, err = openProvider(ctx, n.process); err != nil {
+			return err
+		}
+		n.SandboxAddr = n.provider.sandboxAddr()
+	}
+	for _, s := range n.roles.services() {
+		on, err := openStore(ctx, n.process, s.Name, s.Migrations(), n.roles.require(s))
+		if err != nil {
+			return err
+		}
+		n.stores[s.Name] = on
+		does, err := s.open(ctx, n, on)
+		if err == nil && n.roles.Has(s.Role) {
+			err = n.take(ctx, s, on, does)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if n.roles.Has("orders") {
+		n.metrics.MustRegister(workers.Attention{Orders: n.orders})
+	}
+	return nil
+}
+
+// take makes this process do what a service that runs here needs done.
+func (n *Node) take(ctx context.Context, s Service, on *store, does handlers) (err error) {
+	if s.Outbox {
+		n.messaging.outboxes = append(n.messaging.outboxes, on.box)
+	}
+	if does.activities != nil {
+		n.sagas.activities[s.Queue] = does.activities
+	}
+	if len(does.listeners) > 0 {
+		on.inbox, err = listen.Open(ctx, on.db.Pool(), string(on.db.Engine()), does.listeners, listen.Options{Now: n.now, Log: n.log})
+		if err != nil {
+			return err
+		}
+		n.messaging.inboxes = append(n.messaging.inboxes, on.inbox)
+	}
+	return nil
+}
+
+// TemporalUI is the URL of the web UI of a development server, once Ready; empty with a server outside.
+func (n *Node) TemporalUI() string { return n.sagas.connection.WebUI() }
+
+// Loopback reports that only this machine reaches the API.
+func (n *Node) Loopback() bool {
+	bound, ok := n.front.addr.(*net.TCPAddr)
+	return ok && bound.IP.IsLoopback()
+}
+
+// SignIn makes the customer where there is none and returns the token of a session.
+func (n *Node) SignIn(ctx context.Context, email, name string) (token string, err error) {
+	customer, err := n.users.EnsureCustomer(ctx, email, name)
+	if err != nil {
+		return "", err
+	}
+	token, _, err = n.users.IssueSession(ctx, customer.ID)
+	return token, err
+}

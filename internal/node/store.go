@@ -1,0 +1,153 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/node/config"
+	"example.com/orderly/internal/node/lifecycle"
+	"example.com/orderly/internal/outbox"
+)
+
+// store is the database of one service, as this process uses it.
+type store struct {
+	service    string
+	migrations []database.Migrations
+	db         *database.DB
+	box        *outbox.Outbox
+	inbox      *listen.Inbox // nil where this process runs no listener of the service
+	// late says that the database was away when the store was opened, so that its schema is not checked yet.
+	late bool
+}
+
+// openStore opens a service's database. wait waits for a server that is not up yet.
+func openStore(ctx context.Context, p process, service string, migrations []database.Migrations, wait bool) (*store, error) {
+	how := opening{make: p.develop, wait: p.develop || wait}
+	db, there, err := openDatabase(ctx, p.cfg, service, migrations, how, p.say)
+	if err != nil {
+		return nil, err
+	}
+	p.closers.Add(db.Close)
+	s := &store{service: service, migrations: migrations, db: db, box: outbox.New(db, service, p.now), late: !there}
+	s.count(p.metrics)
+	return s, nil
+}
+
+// count registers the counters of what this process asks of the database.
+func (s *store) count(metrics prometheus.Registerer) {
+	for name, counter := range map[string]struct {
+		help string
+		of   func() int64
+	}{
+		"orderly_database_statements_total":   {"SQL statements this process has run.", s.statements},
+		"orderly_database_transactions_total": {"Transactions this process has begun, single statements among them.", s.transactions},
+		"orderly_database_retries_total":      {"Transactions run again after a deadlock or a serialization failure.", s.db.Retries},
+	} {
+		metrics.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: name, Help: counter.help, ConstLabels: prometheus.Labels{"database": s.service},
+		}, func() float64 { return float64(counter.of()) }))
+	}
+}
+
+func (s *store) statements() int64 {
+	if s.inbox == nil {
+		return s.db.Statements()
+	}
+	return s.db.Statements() + s.inbox.Statements()
+}
+
+func (s *store) transactions() int64 {
+	if s.inbox == nil {
+		return s.db.Transactions()
+	}
+	return s.db.Transactions() + s.inbox.Transactions()
+}
+
+// ping asks whether the database answers. Of one that was away at the start it also checks the schema, until that is right.
+func (s *store) ping() func(ctx context.Context) error {
+	if !s.late {
+		return s.db.Ping
+	}
+	var checked atomic.Bool
+	return func(ctx context.Context) error {
+		if checked.Load() {
+			return s.db.Ping(ctx)
+		}
+		err := checkSchema(ctx, s.db, s.migrations)
+		checked.Store(err == nil)
+		return err
+	}
+}
+
+// opening is how a database is opened.
+type opening struct {
+	// make makes the database where it is missing, and migrates it. Otherwise an older schema is refused; a newer one is not.
+	make bool
+	// wait retries until the server is up. Otherwise the result is a DB that connects on first use.
+	wait bool
+}
+
+// openDatabase opens a service's database; there is false where the server was not up and wait is false. Every error names the variable
+// and the remedy.
+func openDatabase(
+	ctx context.Context, c config.Config, service string, migrations []database.Migrations, how opening, say func(string),
+) (db *database.DB, there bool, err error) {
+	setting := c.DatabaseSetting(service)
+	at, err := c.DatabaseOf(service)
+	if err != nil {
+		return nil, false, fmt.Errorf("%s is malformed: the URL can't be read", setting)
+	}
+	what := "the " + service + " database (" + setting + ")"
+	open := func(ctx context.Context) (err error) {
+		db, err = database.Open(ctx, service, at)
+		if how.make && c.DatabaseURL != "" && errors.Is(err, database.ErrNoDatabase) {
+			// Only now: a login that may use its database need not be let into the server's own.
+			if err = database.EnsureFor(ctx, c.DatabaseURL, at); err == nil {
+				db, err = database.Open(ctx, service, at)
+			}
+		}
+		return err
+	}
+	if how.wait {
+		err = lifecycle.WaitFor(ctx, say, what, open)
+	} else if err = lifecycle.Briefly(ctx, open); fault.KindOf(err) == fault.Unavailable && ctx.Err() == nil {
+		say("Going on without " + what + " until it is there: " + err.Error())
+		db, err = database.Later(service, at)
+		return db, false, err
+	}
+	if err == nil && how.make {
+		err = db.Migrate(ctx, migrations...)
+	} else if err == nil {
+		err = checkSchema(ctx, db, migrations)
+	}
+	if err == nil {
+		return db, true, nil
+	}
+	if db != nil {
+		_ = db.Close()
+	}
+	return nil, false, fmt.Errorf("%s: %w", setting, err)
+}
+
+func checkSchema(ctx context.Context, db *database.DB, sets []database.Migrations) error {
+	set, err := db.Pending(ctx, sets...)
+	if err != nil {
+		return err
+	}
+	if set != "" {
+		return fmt.Errorf("the %s database has an older schema (its %s tables): run orderly migrate", db.Name(), set)
+	}
+	table, err := db.ForbiddenTable(ctx)
+	if err == nil && table != "" {
+		err = fmt.Errorf("the login may not read and change table %s of the %s database: grant it SELECT, INSERT, UPDATE and DELETE, "+
+			"or use the login that ran orderly migrate", table, db.Name())
+	}
+	return err
+}

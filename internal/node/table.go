@@ -1,0 +1,167 @@
+package node
+
+import (
+	"context"
+	"slices"
+
+	"go.temporal.io/sdk/worker"
+
+	"example.com/orderly/activities"
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/journal"
+	"example.com/orderly/internal/notifications"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/payments"
+	"example.com/orderly/internal/users"
+)
+
+// Role is what a process can do for the system.
+type Role struct {
+	Name, Does string
+	// health is where a process without the API answers about its health, unless ORDERLY_HEALTH_ADDR says otherwise.
+	health string
+}
+
+// roles are all there are.
+var roles = Roles{
+	{Name: "api", Does: "takes orders over HTTP, and customers"},
+	{Name: "orders", Does: "runs the sagas, and starts those that were left", health: "127.0.0.1:8081"},
+	{Name: "inventory", Does: "reserves stock", health: "127.0.0.1:8082"},
+	{Name: "payments", Does: "authorises, captures, gives back", health: "127.0.0.1:8083"},
+	{Name: "listeners", Does: "writes mails and the journal", health: "127.0.0.1:8084"},
+}
+
+// Service is one entry of the table of services: all that the program must be told about a service. Every other list derives from the
+// table, or a test compares it with the table.
+type Service struct {
+	Name       string
+	Migrations func() []database.Migrations
+	// Role is where the service runs: a process with this role needs its database, relays its outbox, polls its task queue and works off
+	// its inbox.
+	Role string
+	// NeededBy are other roles that are of no use without its database. ReadBy are roles that can do without it for a while.
+	NeededBy, ReadBy []string
+	// Outbox says that the service announces events.
+	Outbox bool
+	// Queue is the task queue of its activities; empty without.
+	Queue string
+	// Listens are the subscriptions of its listeners, whose inbox is in its database.
+	Listens []listen.Subscription
+	// open makes the service on its database, in a process with a role that runs, needs or reads it. Services are opened in the order of
+	// the table. What it returns is used where the service runs.
+	open func(ctx context.Context, n *Node, on *store) (handlers, error)
+}
+
+// handlers are what a process does for a service that it runs.
+type handlers struct {
+	activities func(r worker.Registry)
+	listeners  []listen.Listener
+}
+
+// Services is the table of services. One that asks another comes after it.
+var Services = []Service{
+	{
+		Name: "orders", Migrations: orders.Migrations, Role: "orders", NeededBy: []string{"api"}, Outbox: true, Queue: activities.OrdersQueue,
+		open: func(_ context.Context, n *Node, on *store) (handlers, error) {
+			n.orders = orders.New(on.box, n.metrics)
+			return handlers{activities: func(r worker.Registry) { activities.RegisterOrders(r, n.orders) }}, nil
+		},
+	},
+	{
+		Name: "inventory", Migrations: inventory.Migrations, Role: "inventory", ReadBy: []string{"api"}, Outbox: true,
+		Queue: activities.InventoryQueue,
+		open: func(_ context.Context, n *Node, on *store) (handlers, error) {
+			n.inventory = inventory.New(on.box)
+			return handlers{activities: func(r worker.Registry) { activities.RegisterInventory(r, n.inventory) }}, nil
+		},
+	},
+	{
+		Name: "payments", Migrations: payments.Migrations, Role: "payments", Outbox: true, Queue: activities.PaymentsQueue,
+		open: func(_ context.Context, n *Node, on *store) (handlers, error) {
+			service := payments.New(on.box, n.provider.gateway)
+			return handlers{activities: func(r worker.Registry) { activities.RegisterPayments(r, service) }}, nil
+		},
+	},
+	{
+		// It has no steps and no process of its own.
+		Name: "users", Migrations: users.Migrations, Role: "api", ReadBy: []string{"listeners"}, Outbox: true,
+		open: func(ctx context.Context, n *Node, on *store) (_ handlers, err error) {
+			if n.cache, err = openCache(ctx, n.process); err != nil {
+				return handlers{}, err
+			}
+			n.users = users.NewCache(n.cache, users.New(on.box, n.now), users.CacheOptions{Metrics: users.NewMetrics(n.metrics), Log: n.log})
+			n.closers.Add(func() error { n.users.Close(); return nil })
+			return handlers{}, nil
+		},
+	},
+	{
+		Name: "notifications", Migrations: notifications.Migrations, Role: "listeners", ReadBy: []string{"api"},
+		Listens: []listen.Subscription{notifications.Subscription},
+		open:    openNotifications,
+	},
+	{
+		Name: "journal", Migrations: journal.Migrations, Role: "listeners", ReadBy: []string{"api"},
+		Listens: []listen.Subscription{journal.Subscription},
+		open: func(_ context.Context, n *Node, on *store) (handlers, error) {
+			n.journal = journal.New(on.db)
+			return handlers{listeners: []listen.Listener{n.journal.Listener()}}, nil
+		},
+	},
+}
+
+// openNotifications opens the mails. Addresses come from the users service through its cache, not from events.
+func openNotifications(_ context.Context, n *Node, on *store) (_ handlers, err error) {
+	addresses := func(ctx context.Context, customerID string) (notifications.Address, error) {
+		profile, err := n.users.Profile(ctx, customerID)
+		return notifications.Address{Email: profile.Email, Name: profile.Name}, err
+	}
+	var sender notifications.Sender // none where mails are only shown
+	if n.roles.Has("listeners") {
+		if sender, err = openSender(n.process); err != nil {
+			return handlers{}, err
+		}
+	}
+	n.notifications = notifications.New(on.db, addresses, sender, n.now, n.log)
+	return handlers{listeners: []listen.Listener{n.notifications.Listener()}}, nil
+}
+
+// ServiceNames are the names of all services.
+func ServiceNames() []string {
+	var names []string
+	for _, s := range Services {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// queues are the task queues of all services.
+func queues() []string {
+	var all []string
+	for _, s := range Services {
+		if s.Queue != "" {
+			all = append(all, s.Queue)
+		}
+	}
+	return all
+}
+
+// Subscriptions are those of all built-in listeners.
+func Subscriptions() []listen.Subscription {
+	var all []listen.Subscription
+	for _, s := range Services {
+		all = append(all, s.Listens...)
+	}
+	return all
+}
+
+// requiredBy reports that a process with this role is of no use without the service's database.
+func (s Service) requiredBy(role string) bool {
+	return s.Role == role || slices.Contains(s.NeededBy, role)
+}
+
+// usedBy reports that a process with this role opens the service's database.
+func (s Service) usedBy(role string) bool {
+	return s.requiredBy(role) || slices.Contains(s.ReadBy, role)
+}
