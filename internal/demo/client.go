@@ -21,6 +21,7 @@ type Client struct {
 	HTTP    http.Client
 }
 
+// NewClient returns a client of the API and of the sandbox provider at these URLs.
 func NewClient(api, sandbox string) *Client {
 	return &Client{
 		API: strings.TrimRight(api, "/"), sandbox: strings.TrimRight(sandbox, "/"),
@@ -28,11 +29,13 @@ func NewClient(api, sandbox string) *Client {
 	}
 }
 
+// Line is one line of an order.
 type Line struct {
 	SKU      string `json:"sku"`
 	Quantity int64  `json:"quantity"`
 }
 
+// Order is an order as the API shows it.
 type Order struct {
 	ID         string `json:"id"`
 	State      string `json:"state"`
@@ -48,8 +51,10 @@ type Order struct {
 	} `json:"mails"`
 }
 
+// Ended reports whether the order has come to one of its ends.
 func (o Order) Ended() bool { return o.State != "pending" && o.State != "confirmed" }
 
+// Register registers a customer and signs in; what the client asks from then on, it asks as that customer.
 func (s *Client) Register(ctx context.Context, email, name, password string) error {
 	if err := s.call(ctx, http.MethodPost, s.API+"/v1/users", nil,
 		map[string]string{"email": email, "name": name, "password": password}, nil); err != nil {
@@ -74,6 +79,7 @@ func (s *Client) Place(ctx context.Context, key string, lines []Line, method str
 	return order, err
 }
 
+// Order reads an order.
 func (s *Client) Order(ctx context.Context, id string) (Order, error) {
 	var order Order
 	err := s.call(ctx, http.MethodGet, s.API+"/v1/orders/"+id, nil, nil, &order)

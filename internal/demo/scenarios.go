@@ -27,10 +27,12 @@ type Scenario struct {
 	events  []string
 }
 
+// CompletedEvents are the events of an order that completes.
 var CompletedEvents = []string{
 	"order.created.v1", "inventory.reserved.v1", "payment.authorized.v1", "order.confirmed.v1", "payment.captured.v1", "order.completed.v1",
 }
 
+// Scenarios are what the demo plays, in this order.
 var Scenarios = []Scenario{
 	{
 		name: "completes", lines: []Line{{"LAMP-DESK", 1}}, method: "pm_card_visa",
@@ -158,6 +160,7 @@ func (s Scenario) follow(ctx context.Context, shop *Client, order Order, tell fu
 	}
 }
 
+// Differences names what of the outcome is not as the scenario says.
 func (s Scenario) Differences(o Outcome) []string {
 	var wrong []string
 	differs := func(what string, want, got any) {
@@ -176,6 +179,7 @@ func (s Scenario) Differences(o Outcome) []string {
 	return wrong
 }
 
+// TypesOf are the types of the events in the order's timeline.
 func TypesOf(o Order) []string {
 	types := make([]string, len(o.Timeline))
 	for i, e := range o.Timeline {
