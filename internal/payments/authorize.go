@@ -30,12 +30,12 @@ func (s *Service) Authorize(ctx context.Context, a Authorization) error {
 	if err := step.CheckKey(a.Key); err != nil {
 		return err
 	}
-	p, err := s.begin(ctx, a)
-	if errors.Is(err, errBegun) {
+	p, err := s.insertPayment(ctx, a)
+	if errors.Is(err, errExists) {
 		if _, found, err := step.Recorded[State](ctx, s.box, a.Key); found || err != nil {
 			return err
 		}
-		p, err = s.goOn(ctx, a.OrderID)
+		p, err = s.resumePayment(ctx, a.OrderID)
 	}
 	if err == nil && p.IntentID == "" {
 		p, err = s.createIntent(ctx, a, p)
@@ -49,11 +49,11 @@ func (s *Service) Authorize(ctx context.Context, a Authorization) error {
 	return nil
 }
 
-// errBegun says that there is a payment of the order already.
-var errBegun = errors.New("the payment has been begun before")
+// errExists says that there is a payment of the order already.
+var errExists = errors.New("the payment has been begun before")
 
 // begin writes the payment down. Only where it is there already can anything have been recorded about it.
-func (s *Service) begin(ctx context.Context, a Authorization) (p payment, err error) {
+func (s *Service) insertPayment(ctx context.Context, a Authorization) (p payment, err error) {
 	now := database.At(s.box.Now())
 	err = s.db.Change(ctx, &p, `
 		INSERT INTO payments (order_id, state, amount_minor, currency, payment_method, created_at, updated_at)
@@ -61,13 +61,13 @@ func (s *Service) begin(ctx context.Context, a Authorization) (p payment, err er
 		RETURNING order_id, state, given_up, intent_id, amount_minor, currency, payment_method, attempts`,
 		a.OrderID, a.AmountMinor, a.Currency, a.PaymentMethod, now, now)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = errBegun
+		err = errExists
 	}
 	return p, err
 }
 
-// goOn is the payment that an earlier attempt has begun.
-func (s *Service) goOn(ctx context.Context, orderID string) (payment, error) {
+// resumePayment is the payment that an earlier attempt has begun.
+func (s *Service) resumePayment(ctx context.Context, orderID string) (payment, error) {
 	p, err := find(ctx, s.db.Get, orderID)
 	if err == nil && p.GivenUp {
 		err = undone(orderID)
@@ -81,8 +81,8 @@ func (s *Service) createIntent(ctx context.Context, a Authorization, p payment) 
 	intent, err := s.gateway.Create(ctx, p.key(a.Key, "create"), NewIntent{
 		OrderID: p.OrderID, AmountMinor: p.AmountMinor, Currency: p.Currency, Method: p.PaymentMethod,
 	})
-	if spent(err) {
-		return p, errors.Join(err, s.leaveKeyBehind(ctx, p))
+	if keyExhausted(err) {
+		return p, errors.Join(err, s.rotateKey(ctx, p))
 	}
 	if err != nil {
 		return p, err
@@ -93,7 +93,7 @@ func (s *Service) createIntent(ctx context.Context, a Authorization, p payment) 
 		RETURNING order_id, state, given_up, intent_id, amount_minor, currency, payment_method, attempts`,
 		intent.ID, database.At(s.box.Now()), p.OrderID)
 	if errors.Is(err, sql.ErrNoRows) {
-		return s.goOn(ctx, p.OrderID) // another attempt may have committed its intent first
+		return s.resumePayment(ctx, p.OrderID) // another attempt may have committed its intent first
 	}
 	return ours, err
 }
@@ -108,7 +108,7 @@ func (s *Service) confirmIntent(ctx context.Context, a Authorization, p payment)
 		}
 	}
 	if err != nil {
-		return notOurs(err)
+		return rejectUnknownIntent(err)
 	}
 	switch intent.Status {
 	case Authorized, Captured:
@@ -120,8 +120,8 @@ func (s *Service) confirmIntent(ctx context.Context, a Authorization, p payment)
 		return fault.New(fault.Declined, "payment_method_required", "the provider asks for another payment method")
 	case NeedsAction:
 		// Nobody is here to act, and what is left open could come to hold money after our no.
-		if _, err := s.gateway.Void(ctx, p.key(a.Key, "abandon"), p.IntentID); spent(err) {
-			return errors.Join(err, s.leaveKeyBehind(ctx, p))
+		if _, err := s.gateway.Void(ctx, p.key(a.Key, "abandon"), p.IntentID); keyExhausted(err) {
+			return errors.Join(err, s.rotateKey(ctx, p))
 		} else if err != nil {
 			return err
 		}
@@ -142,8 +142,8 @@ func (s *Service) resolve(ctx context.Context, p payment, doubt error) (Intent, 
 		return Intent{}, errors.Join(doubt, err)
 	}
 	if intent.Status == NeedsConfirmation {
-		if spent(doubt) {
-			doubt = errors.Join(doubt, s.leaveKeyBehind(ctx, p))
+		if keyExhausted(doubt) {
+			doubt = errors.Join(doubt, s.rotateKey(ctx, p))
 		}
 		return Intent{}, doubt
 	}
@@ -170,7 +170,7 @@ func (s *Service) recordAuthorization(ctx context.Context, a Authorization, outc
 					return StateAuthorized, err
 				}
 			}
-			if err := stillWanted(ctx, tx, a.OrderID); err != nil || outcome != nil {
+			if err := refuseGivenUp(ctx, tx, a.OrderID); err != nil || outcome != nil {
 				return "", cmp.Or(err, outcome)
 			}
 			return "", fault.New(fault.Conflict, "payment_state", "the payment of order %s is not to be authorised any more", a.OrderID)

@@ -49,7 +49,7 @@ func (s *Service) Capture(ctx context.Context, c Capture) error {
 
 func (s *Service) captureIntent(ctx context.Context, c Capture, p payment) error {
 	_, err := s.gateway.Capture(ctx, p.key(c.Key, "capture"), p.IntentID)
-	err = notOurs(err)
+	err = rejectUnknownIntent(err)
 	if errors.Is(err, ErrUnknownOutcome) {
 		intent, lookup := s.gateway.Get(ctx, p.IntentID)
 		switch {
@@ -57,8 +57,8 @@ func (s *Service) captureIntent(ctx context.Context, c Capture, p payment) error
 			return errors.Join(err, lookup)
 		case intent.Status == Captured:
 			return nil
-		case spent(err):
-			return errors.Join(err, s.leaveKeyBehind(ctx, p))
+		case keyExhausted(err):
+			return errors.Join(err, s.rotateKey(ctx, p))
 		}
 		return err
 	}
@@ -84,7 +84,7 @@ func (s *Service) recordCapture(ctx context.Context, c Capture, p payment, outco
 					return StateCaptured, err
 				}
 			}
-			if err := stillWanted(ctx, tx, c.OrderID); err != nil || outcome != nil {
+			if err := refuseGivenUp(ctx, tx, c.OrderID); err != nil || outcome != nil {
 				return "", cmp.Or(err, outcome)
 			}
 			return "", fault.New(fault.Conflict, "payment_state", "the payment of order %s is not to be captured any more", c.OrderID)

@@ -36,7 +36,7 @@ var disasters = map[string]func(cancel func()) error{
 	"the process ends":  func(func()) error { panic(errCrash) },
 	"the attempt ends":  func(cancel func()) error { cancel(); return nil },
 	"the answer is off": func(func()) error { return &payments.UnknownOutcome{Err: errCrash} },
-	"the key is spent":  func(func()) error { return &payments.UnknownOutcome{KeySpent: true, Err: errCrash} },
+	"the key is spent":  func(func()) error { return &payments.UnknownOutcome{KeyExhausted: true, Err: errCrash} },
 }
 
 // TestDisasterAtEveryMoment lets it strike at the first moment, the second, and so on until an order comes through unharmed. The steps

@@ -125,9 +125,9 @@ var ErrUnknownOutcome = errors.New("the payment provider's answer is not known")
 type UnknownOutcome struct {
 	Call     string
 	IntentID string // empty for Create
-	// KeySpent says that the provider will give this same answer to this key for as long as it remembers it (a saved 500 is
+	// KeyExhausted says that the provider will give this same answer to this key for as long as it remembers it (a saved 500 is
 	// replayed). Only an attempt with another key can get further, and only after Get has shown that nothing happened.
-	KeySpent bool
+	KeyExhausted bool
 	// RetryAfter is what the provider asked for; zero if it did not.
 	RetryAfter time.Duration
 	Err        error

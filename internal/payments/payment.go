@@ -86,9 +86,9 @@ func find(ctx context.Context, get getter, orderID string) (payment, error) {
 	return p, nil
 }
 
-// leaveKeyBehind makes the next attempt use new keys. Only where the provider is looked at before it calls again, or has been, so
+// rotateKey makes the next attempt use new keys. Only where the provider is looked at before it calls again, or has been, so
 // that a call which did have its effect is not made twice; and where a call twice made holds nothing, as Create.
-func (s *Service) leaveKeyBehind(ctx context.Context, p payment) error {
+func (s *Service) rotateKey(ctx context.Context, p payment) error {
 	_, err := s.db.Exec(ctx, `UPDATE payments SET attempts = attempts + 1, updated_at = ? WHERE order_id = ? AND attempts = ?`,
 		database.At(s.box.Now()), p.OrderID, p.Attempts)
 	if err != nil {
@@ -98,23 +98,23 @@ func (s *Service) leaveKeyBehind(ctx context.Context, p payment) error {
 }
 
 // spent reports whether err is an unknown outcome that its key would only ever repeat.
-func spent(err error) bool {
+func keyExhausted(err error) bool {
 	unknown, ok := errors.AsType[*UnknownOutcome](err)
-	return ok && unknown.KeySpent
+	return ok && unknown.KeyExhausted
 }
 
-// notOurs keeps a provider that does not know our intent, such as one reached with the key of another account, from being taken
+// rejectUnknownIntent keeps a provider that does not know our intent, such as one reached with the key of another account, from being taken
 // for a no: the money may be held where we are not looking.
-func notOurs(err error) error {
+func rejectUnknownIntent(err error) error {
 	if fault.KindOf(err) == fault.NotFound {
 		return fault.New(fault.Internal, CodeMisconfigured, "%v", err)
 	}
 	return err
 }
 
-// stillWanted refuses to record an outcome once an undo has begun. The undo, which looks at the provider after it left its mark,
+// refuseGivenUp refuses to record an outcome once an undo has begun. The undo, which looks at the provider after it left its mark,
 // is the one that lets go of whatever this attempt came to hold. The row stays locked until the outcome is committed.
-func stillWanted(ctx context.Context, tx *database.Tx, orderID string) error {
+func refuseGivenUp(ctx context.Context, tx *database.Tx, orderID string) error {
 	var givenUp bool
 	if err := tx.Get(ctx, &givenUp, `SELECT given_up FROM payments WHERE order_id = ?`+tx.LockRows(), orderID); err != nil {
 		return fmt.Errorf("read the payment of order %s: %w", orderID, err)

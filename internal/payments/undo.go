@@ -69,7 +69,7 @@ func (s *Service) undo(ctx context.Context, u Undo, from, to State) error {
 		p, err = s.giveUp(ctx, u.OrderID)
 	}
 	if err == nil && p.IntentID != "" {
-		intent, err = s.letGo(ctx, u, p, mayRefund)
+		intent, err = s.releaseFunds(ctx, u, p, mayRefund)
 	}
 	if err == nil {
 		err = s.recordUndo(ctx, u, p, intent, from, to)
@@ -98,7 +98,7 @@ func (s *Service) refuseCaptured(ctx context.Context, orderID string, mayRefund 
 	}
 	intent, err := s.gateway.Get(ctx, p.IntentID)
 	if err != nil {
-		return notOurs(err)
+		return rejectUnknownIntent(err)
 	}
 	if keeps(intent) {
 		return errCaptured(intent)
@@ -126,14 +126,14 @@ func (s *Service) giveUp(ctx context.Context, orderID string) (payment, error) {
 	return p, err
 }
 
-// letGo brings the intent to where it holds nothing and keeps nothing: a hold is cancelled, which also refuses every late confirmation
+// releaseFunds brings the intent to where it holds nothing and keeps nothing: a hold is cancelled, which also refuses every late confirmation
 // and capture; what was captured is refunded, if the undo may refund, else the undo is refused.
-func (s *Service) letGo(ctx context.Context, u Undo, p payment, mayRefund bool) (Intent, error) {
+func (s *Service) releaseFunds(ctx context.Context, u Undo, p payment, mayRefund bool) (Intent, error) {
 	var doubt error
 	for range maxRounds {
 		intent, err := s.gateway.Get(ctx, p.IntentID)
 		if err != nil {
-			return Intent{}, notOurs(err)
+			return Intent{}, rejectUnknownIntent(err)
 		}
 		switch {
 		case intent.Status == Canceled, intent.Status == Captured && !keeps(intent):
@@ -151,8 +151,8 @@ func (s *Service) letGo(ctx context.Context, u Undo, p payment, mayRefund bool) 
 		}
 		switch {
 		case err == nil, fault.CodeOf(err) == CodeAlreadyCaptured:
-		case spent(err):
-			if err := s.leaveKeyBehind(ctx, p); err != nil {
+		case keyExhausted(err):
+			if err := s.rotateKey(ctx, p); err != nil {
 				return Intent{}, err
 			}
 			p.Attempts++

@@ -98,7 +98,7 @@ func TestSpentKeyMeetsAnIntentThatWentOn(t *testing.T) {
 		broken := func(call string) *payments.Service {
 			return w.serviceWith(tapped{Gateway: w.gateway, before: func(now, key string) error {
 				if now == call && strings.HasSuffix(key, ":1") {
-					return &payments.UnknownOutcome{Call: now, KeySpent: true, Err: http.ErrHandlerTimeout}
+					return &payments.UnknownOutcome{Call: now, KeyExhausted: true, Err: http.ErrHandlerTimeout}
 				}
 				return nil
 			}})

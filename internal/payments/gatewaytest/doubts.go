@@ -16,7 +16,7 @@ func (tr *trial) lost(call Call) string {
 	method := tr.LostAnswer(call)
 	tr.upTo(call, method)
 	_, err := tr.do(call, method, 1)
-	require.False(tr.t, tr.unknown(err).KeySpent)
+	require.False(tr.t, tr.unknown(err).KeyExhausted)
 	require.Equal(tr.t, effect(call), tr.Book(tr.t, tr.orderID), "the effect is there")
 	if call != Create {
 		require.True(tr.t, reached(call, tr.get()), "the look-up sees the effect")
@@ -51,7 +51,7 @@ func savedErrorBefore(tr *trial, call Call) {
 	before := tr.Book(tr.t, tr.orderID)
 	for range 2 {
 		_, err := tr.do(call, method, 1)
-		require.True(tr.t, tr.unknown(err).KeySpent)
+		require.True(tr.t, tr.unknown(err).KeyExhausted)
 	}
 	require.Equal(tr.t, before, tr.Book(tr.t, tr.orderID), "nothing happened")
 	if call != Create {
@@ -68,7 +68,7 @@ func savedErrorAfter(tr *trial, call Call) {
 	tr.upTo(call, method)
 	for range 2 {
 		_, err := tr.do(call, method, 1)
-		require.True(tr.t, tr.unknown(err).KeySpent)
+		require.True(tr.t, tr.unknown(err).KeyExhausted)
 	}
 	require.Equal(tr.t, effect(call), tr.Book(tr.t, tr.orderID))
 	if call == Create {
@@ -86,7 +86,7 @@ func rateLimit(tr *trial, call Call) {
 	tr.upTo(call, method)
 	_, err := tr.do(call, method, 1)
 	u := tr.unknown(err)
-	require.False(tr.t, u.KeySpent)
+	require.False(tr.t, u.KeyExhausted)
 	require.Positive(tr.t, u.RetryAfter)
 	f, found := fault.As(err)
 	require.True(tr.t, found)
@@ -106,7 +106,7 @@ func slow(tr *trial, call Call) {
 	tr.ctx = impatient
 	_, err := tr.do(call, method, 1)
 	tr.ctx = patient
-	require.False(tr.t, tr.unknown(err).KeySpent)
+	require.False(tr.t, tr.unknown(err).KeyExhausted)
 	i, err := tr.do(call, method, 1)
 	require.NoError(tr.t, err)
 	require.True(tr.t, reached(call, i))
@@ -151,7 +151,7 @@ func unreachable(tr *trial) {
 	tr.Gateway = tr.Unreachable
 	for _, call := range calls {
 		_, err := tr.do(call, tr.Succeeds, 2)
-		require.False(tr.t, tr.unknown(err).KeySpent)
+		require.False(tr.t, tr.unknown(err).KeyExhausted)
 	}
 	_, err := tr.Gateway.Get(tr.ctx, tr.id)
 	tr.unknown(err)

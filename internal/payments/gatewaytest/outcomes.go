@@ -150,7 +150,7 @@ func keyMeansOneThing(tr *trial) {
 	_, err := tr.Gateway.Create(tr.ctx, tr.key(Create, 1), payments.NewIntent{
 		OrderID: tr.orderID, AmountMinor: amount + 1, Currency: tr.Currency, Method: tr.Succeeds,
 	})
-	require.True(tr.t, tr.unknown(err).KeySpent)
+	require.True(tr.t, tr.unknown(err).KeyExhausted)
 	require.Equal(tr.t, Totals{Intents: 1}, tr.Book(tr.t, tr.orderID))
 }
 
@@ -184,7 +184,7 @@ func processingUndecided(tr *trial) {
 	require.NoError(tr.t, err)
 	require.Equal(tr.t, payments.Processing, i.Status)
 	_, err = tr.do(Void, "", 1)
-	require.True(tr.t, tr.unknown(err).KeySpent, "the provider would repeat its refusal to this key")
+	require.True(tr.t, tr.unknown(err).KeyExhausted, "the provider would repeat its refusal to this key")
 	tr.Settle()
 	require.Equal(tr.t, payments.Authorized, tr.get().Status)
 	_, err = tr.do(Void, "", 1)

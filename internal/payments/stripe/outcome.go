@@ -88,14 +88,14 @@ func classify(call, intentID string, err error) error {
 	if e.LastResponse != nil {
 		h := e.LastResponse.Header
 		unknown.RetryAfter = retryAfter(h.Get("Retry-After"))
-		unknown.KeySpent = h.Get("Stripe-Should-Retry") == "false" || replayed(e.LastResponse)
+		unknown.KeyExhausted = h.Get("Stripe-Should-Retry") == "false" || replayed(e.LastResponse)
 	}
 	switch status := e.HTTPStatusCode; {
 	case status == http.StatusUnauthorized, status == http.StatusForbidden:
 		return fault.New(fault.Internal, payments.CodeMisconfigured, "%s: the payment provider refused our key: %v", call, brief(e))
 	case e.Type == stripe.ErrorTypeIdempotency && status == http.StatusBadRequest:
 		// The key has been used for something else. What that did is not known here.
-		unknown.KeySpent = true
+		unknown.KeyExhausted = true
 		return unknown
 	case status == http.StatusConflict, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError, passing[e.Code]:
 		return unknown

@@ -150,7 +150,7 @@ func (s *Gateway) Confirm(ctx context.Context, key, intentID string) (payments.I
 	p := &stripe.PaymentIntentConfirmParams{Expand: latestCharge}
 	p.IdempotencyKey = stripe.String(key)
 	pi, err := s.client.V1PaymentIntents.Confirm(ctx, intentID, p)
-	return s.conclude(ctx, "confirm", intentID, pi, err, confirmed)
+	return s.resolve(ctx, "confirm", intentID, pi, err, confirmed)
 }
 
 // Capture implements payments.Gateway.
@@ -158,7 +158,7 @@ func (s *Gateway) Capture(ctx context.Context, key, intentID string) (payments.I
 	p := &stripe.PaymentIntentCaptureParams{Expand: latestCharge}
 	p.IdempotencyKey = stripe.String(key)
 	pi, err := s.client.V1PaymentIntents.Capture(ctx, intentID, p)
-	return s.conclude(ctx, "capture", intentID, pi, err, captured)
+	return s.resolve(ctx, "capture", intentID, pi, err, captured)
 }
 
 // Void implements payments.Gateway.
@@ -166,7 +166,7 @@ func (s *Gateway) Void(ctx context.Context, key, intentID string) (payments.Inte
 	p := &stripe.PaymentIntentCancelParams{Expand: latestCharge}
 	p.IdempotencyKey = stripe.String(key)
 	pi, err := s.client.V1PaymentIntents.Cancel(ctx, intentID, p)
-	return s.conclude(ctx, "void", intentID, pi, err, voided)
+	return s.resolve(ctx, "void", intentID, pi, err, voided)
 }
 
 // Refund implements payments.Gateway.
@@ -186,25 +186,25 @@ func (s *Gateway) Refund(ctx context.Context, key, intentID string, amountMinor 
 		pi = refund.PaymentIntent
 		pi.LastResponse = refund.LastResponse
 	}
-	return s.conclude(ctx, "refund", intentID, pi, err, refunded)
+	return s.resolve(ctx, "refund", intentID, pi, err, refunded)
 }
 
-// conclude turns an answer into the contract of Gateway. Where the answer is about the past (a replay) or about the state of the
-// intent and not about the call, the intent itself is asked and judge says what its state means for the call.
-func (s *Gateway) conclude(
-	ctx context.Context, call, intentID string, pi *stripe.PaymentIntent, err error, judge func(payments.Intent) error,
+// resolve turns an answer into the contract of Gateway. Where the answer is about the past (a replay) or about the state of the
+// intent and not about the call, the intent itself is asked and goal says what its state means for the call.
+func (s *Gateway) resolve(
+	ctx context.Context, call, intentID string, pi *stripe.PaymentIntent, err error, goal func(payments.Intent) error,
 ) (payments.Intent, error) {
 	switch code := codeOf(err); {
 	case err == nil && pi != nil && !replayed(pi.LastResponse):
 		i := intentOf(pi)
-		return i, verdict(call, i, judge)
+		return i, outcomeOf(call, i, goal)
 	case err == nil, code == stripe.ErrorCodePaymentIntentUnexpectedState, code == stripe.ErrorCodeChargeAlreadyRefunded,
 		code == stripe.ErrorCodeChargeAlreadyCaptured:
 		i, err := s.Get(ctx, intentID)
 		if err != nil {
 			return payments.Intent{}, fmt.Errorf("%s of intent %s: %w", call, intentID, err)
 		}
-		return i, verdict(call, i, judge)
+		return i, outcomeOf(call, i, goal)
 	default:
 		return payments.Intent{}, classify(call, intentID, err)
 	}
@@ -212,10 +212,10 @@ func (s *Gateway) conclude(
 
 var errUndecided = errors.New("the intent's state does not settle it yet")
 
-func verdict(call string, i payments.Intent, judge func(payments.Intent) error) error {
-	err := judge(i)
+func outcomeOf(call string, i payments.Intent, goal func(payments.Intent) error) error {
+	err := goal(i)
 	if errors.Is(err, errUndecided) {
-		return &payments.UnknownOutcome{Call: call, IntentID: i.ID, KeySpent: true, Err: fmt.Errorf("%w: %s", err, i.Status)}
+		return &payments.UnknownOutcome{Call: call, IntentID: i.ID, KeyExhausted: true, Err: fmt.Errorf("%w: %s", err, i.Status)}
 	}
 	return err
 }
