@@ -24,7 +24,7 @@ type Authorization struct {
 	PaymentMethod string `json:"PaymentMethod"`
 }
 
-// Authorize holds the amount, at most once whatever the number of attempts. Declined with the provider's reason is a no that
+// Authorize holds the amount, at most once, however many attempts there are. Declined with the provider's reason is a no that
 // is recorded; Conflict step_undone after Void; Unavailable while the outcome is not known: ask again with the same Key.
 func (s *Service) Authorize(ctx context.Context, a Authorization) error {
 	if err := step.CheckKey(a.Key); err != nil {
@@ -49,10 +49,10 @@ func (s *Service) Authorize(ctx context.Context, a Authorization) error {
 	return nil
 }
 
-// errExists says that there is a payment of the order already.
-var errExists = errors.New("the payment has been begun before")
+// errExists says that the order has a payment already.
+var errExists = errors.New("the order has a payment already")
 
-// begin writes the payment down. Only where it is there already can anything have been recorded about it.
+// insertPayment inserts the payment. On errExists an earlier attempt may have recorded an outcome.
 func (s *Service) insertPayment(ctx context.Context, a Authorization) (p payment, err error) {
 	now := database.At(s.box.Now())
 	err = s.db.Change(ctx, &p, `
@@ -66,7 +66,7 @@ func (s *Service) insertPayment(ctx context.Context, a Authorization) (p payment
 	return p, err
 }
 
-// resumePayment is the payment that an earlier attempt has begun.
+// resumePayment returns the payment that an earlier attempt has inserted.
 func (s *Service) resumePayment(ctx context.Context, orderID string) (payment, error) {
 	p, err := find(ctx, s.db.Get, orderID)
 	if err == nil && p.GivenUp {
@@ -75,8 +75,8 @@ func (s *Service) resumePayment(ctx context.Context, orderID string) (payment, e
 	return p, err
 }
 
-// createIntent makes the intent that will hold the money and commits its id. Should a crash or a lost answer come between the
-// two, the intent holds nothing and never will: only an id that was committed is ever confirmed.
+// createIntent creates the intent that will hold the money and commits its id. If the process crashes or the answer is lost between the
+// two, the intent holds nothing and never will, because only a committed id is confirmed.
 func (s *Service) createIntent(ctx context.Context, a Authorization, p payment) (payment, error) {
 	intent, err := s.gateway.Create(ctx, p.key(a.Key, "create"), NewIntent{
 		OrderID: p.OrderID, AmountMinor: p.AmountMinor, Currency: p.Currency, Method: p.PaymentMethod,
@@ -98,7 +98,7 @@ func (s *Service) createIntent(ctx context.Context, a Authorization, p payment) 
 	return ours, err
 }
 
-// confirmIntent has the amount held, or finds out that it is. nil is a yes.
+// confirmIntent confirms the intent, or finds it confirmed. nil means that the amount is held.
 func (s *Service) confirmIntent(ctx context.Context, a Authorization, p payment) error {
 	intent, err := s.gateway.Get(ctx, p.IntentID)
 	if err == nil && intent.Status == NeedsConfirmation {
@@ -119,7 +119,7 @@ func (s *Service) confirmIntent(ctx context.Context, a Authorization, p payment)
 		}
 		return fault.New(fault.Declined, "payment_method_required", "the provider asks for another payment method")
 	case NeedsAction:
-		// Nobody is here to act, and what is left open could come to hold money after our no.
+		// The customer is not present to authenticate, and an intent that is left open could come to hold money after our no.
 		if _, err := s.gateway.Void(ctx, p.key(a.Key, "abandon"), p.IntentID); keyExhausted(err) {
 			return errors.Join(err, s.rotateKey(ctx, p))
 		} else if err != nil {
@@ -135,7 +135,7 @@ func (s *Service) confirmIntent(ctx context.Context, a Authorization, p payment)
 	}
 }
 
-// resolve asks the provider what became of a call whose answer is doubtful.
+// resolve reads the intent to find out whether a call took effect whose answer is not known.
 func (s *Service) resolve(ctx context.Context, p payment, doubt error) (Intent, error) {
 	intent, err := s.gateway.Get(ctx, p.IntentID)
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *Service) resolve(ctx context.Context, p payment, doubt error) (Intent, 
 	return intent, nil
 }
 
-// recordAuthorization commits the outcome. Whatever the provider refuses for good is a no of the business.
+// recordAuthorization commits the outcome. Any final refusal of the provider is recorded as Declined.
 func (s *Service) recordAuthorization(ctx context.Context, a Authorization, outcome error) error {
 	switch kind := fault.KindOf(outcome); {
 	case outcome == nil:

@@ -22,7 +22,7 @@ type Capture struct {
 	OrderID string `json:"OrderID"`
 }
 
-// Capture takes the held amount, once whatever the number of attempts. Declined capture_refused, which is recorded, when the
+// Capture takes the held amount, once, however many attempts there are. Declined capture_refused, which is recorded, when the
 // provider refuses for good; Conflict step_undone after an undo began; Unavailable while the outcome is not known.
 func (s *Service) Capture(ctx context.Context, c Capture) error {
 	if _, found, err := step.Recorded[State](ctx, s.box, c.Key); found || err != nil {

@@ -41,7 +41,7 @@ func (r *recorder) before(call, key string) error {
 	return nil
 }
 
-// TestDoubtfulAnswers: whatever the provider does at whatever call, repeating the step brings it to one effect. A key is repeated as
+// TestDoubtfulAnswers: after every habit of the provider at every call, repeating the step brings it to one effect. A key is repeated as
 // long as it may still bring an answer, and left behind only once it is spent and nothing happened.
 func TestDoubtfulAnswers(t *testing.T) {
 	t.Parallel()

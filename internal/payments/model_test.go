@@ -117,7 +117,7 @@ func (r *run) atOnce(n int) {
 	}
 }
 
-// holds checks what must be true at every moment, whatever is still under way.
+// holds checks what must be true at every moment, also while attempts are under way.
 func (r *run) holds() {
 	charges := 0
 	var held, captured, refunded int64

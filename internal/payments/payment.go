@@ -1,6 +1,6 @@
-// Package payments holds, takes and gives back money through a payment provider, at most once per order. The provider is asked
-// in steps whose every crash can be resolved: an intent that holds nothing is made first, its id is committed, and only then is
-// the amount held. From there on the intent's status at the provider answers every doubt.
+// Package payments holds, captures and refunds money through a payment provider, at most once per order. A crash at any point can be
+// resolved: the service creates an intent that holds nothing, commits its id, and only then confirms it. From then on the intent's
+// status at the provider tells what a call did whose answer was lost.
 package payments
 
 import (
@@ -65,7 +65,7 @@ type payment struct {
 }
 
 // key is the idempotency key of one call to the provider. It is the saga's key, so that a retry repeats it wherever it runs,
-// and the count of attempts, so that a key spent on an answer without effect is left behind.
+// and the count of attempts, which rotateKey increases.
 func (p payment) key(step, call string) string {
 	return fmt.Sprintf("%s:%s:%d", step, call, p.Attempts)
 }
@@ -86,8 +86,8 @@ func find(ctx context.Context, get getter, orderID string) (payment, error) {
 	return p, nil
 }
 
-// rotateKey makes the next attempt use new keys. Only where the provider is looked at before it calls again, or has been, so
-// that a call which did have its effect is not made twice; and where a call twice made holds nothing, as Create.
+// rotateKey makes the next attempt use a new idempotency key. Call it only if the intent is read before the call is repeated, or if
+// repeating the call is harmless, as it is for Create: otherwise a call that did have its effect is made twice.
 func (s *Service) rotateKey(ctx context.Context, p payment) error {
 	_, err := s.db.Exec(ctx, `UPDATE payments SET attempts = attempts + 1, updated_at = ? WHERE order_id = ? AND attempts = ?`,
 		database.At(s.box.Now()), p.OrderID, p.Attempts)
@@ -97,14 +97,14 @@ func (s *Service) rotateKey(ctx context.Context, p payment) error {
 	return nil
 }
 
-// spent reports whether err is an unknown outcome that its key would only ever repeat.
+// keyExhausted reports whether err is an unknown outcome that the provider repeats for this key: only rotateKey gets further.
 func keyExhausted(err error) bool {
 	unknown, ok := errors.AsType[*UnknownOutcome](err)
 	return ok && unknown.KeyExhausted
 }
 
-// rejectUnknownIntent keeps a provider that does not know our intent, such as one reached with the key of another account, from being taken
-// for a no: the money may be held where we are not looking.
+// rejectUnknownIntent turns "no such intent" into a configuration error. Our API key may belong to another account, and the money may be
+// held in the right one, so the answer must not count as a no.
 func rejectUnknownIntent(err error) error {
 	if fault.KindOf(err) == fault.NotFound {
 		return fault.New(fault.Internal, CodeMisconfigured, "%v", err)
@@ -112,8 +112,8 @@ func rejectUnknownIntent(err error) error {
 	return err
 }
 
-// refuseGivenUp refuses to record an outcome once an undo has begun. The undo, which looks at the provider after it left its mark,
-// is the one that lets go of whatever this attempt came to hold. The row stays locked until the outcome is committed.
+// refuseGivenUp refuses to record an outcome once an undo has begun. The undo commits given_up before it reads the intent, so it also
+// releases what this attempt came to hold. The row stays locked until the outcome is committed.
 func refuseGivenUp(ctx context.Context, tx *database.Tx, orderID string) error {
 	var givenUp bool
 	if err := tx.Get(ctx, &givenUp, `SELECT given_up FROM payments WHERE order_id = ?`+tx.LockRows(), orderID); err != nil {

@@ -43,7 +43,7 @@ func TestPayment(t *testing.T) {
 			o.require(isVoided)
 		})
 
-		t.Run("a second run answers from the record and asks nobody", func(t *testing.T) {
+		t.Run("a second run answers from the record and makes no call", func(t *testing.T) {
 			w := w.in(t)
 			for _, steps := range [][]func(order) attempt{
 				{order.authorizing}, {order.authorizing, order.capturing}, {order.authorizing, order.capturing, order.refunding},

@@ -11,7 +11,7 @@ import (
 	"example.com/orderly/internal/step"
 )
 
-// maxRounds bounds how often an undo looks again because the payment moved under its hands.
+// maxRounds bounds how often an undo reads the intent again because the payment changed meanwhile.
 const maxRounds = 4
 
 // Undo asks to undo a step of a payment.
@@ -114,8 +114,8 @@ func errCaptured(i Intent) error {
 		i.ID, i.CapturedMinor-i.RefundedMinor, i.CapturedMinor)
 }
 
-// giveUp leaves the tombstone, before the provider is looked at: an attempt that has not committed its intent yet never
-// confirms it, and one that has is found by its id.
+// giveUp commits the tombstone before the undo reads the intent. An attempt that has not committed its intent's id yet never confirms
+// it; the intent of one that has is found by that id.
 func (s *Service) giveUp(ctx context.Context, orderID string) (payment, error) {
 	var p payment
 	now := database.At(s.box.Now())
@@ -126,8 +126,8 @@ func (s *Service) giveUp(ctx context.Context, orderID string) (payment, error) {
 	return p, err
 }
 
-// releaseFunds brings the intent to where it holds nothing and keeps nothing: a hold is cancelled, which also refuses every late confirmation
-// and capture; what was captured is refunded, if the undo may refund, else the undo is refused.
+// releaseFunds cancels the hold or refunds the capture, and reads the intent again until neither is left. A cancelled intent also refuses
+// late confirmations and captures. What was captured is refunded only if mayRefund; otherwise the undo is refused.
 func (s *Service) releaseFunds(ctx context.Context, u Undo, p payment, mayRefund bool) (Intent, error) {
 	var doubt error
 	for range maxRounds {

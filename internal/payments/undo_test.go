@@ -73,7 +73,7 @@ func TestLateCapture(t *testing.T) {
 				require.NoError(t, w.insist(o.void, other))
 				want := isVoided
 				if when == "after" {
-					want.Captured, want.Refunded = amount, amount // it had been taken, which nobody was told
+					want.Captured, want.Refunded = amount, amount // it had been taken, which was not recorded
 				}
 				o.require(want)
 				w.requireUndone(thaw())

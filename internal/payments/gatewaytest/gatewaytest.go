@@ -1,4 +1,4 @@
-// Package gatewaytest is the conformance suite of payments.Gateway: what the payments service relies on, whoever the provider is.
+// Package gatewaytest is the conformance suite of payments.Gateway: what the payments service relies on with every provider.
 // A new provider brings a Fixture (a test account or a sandbox of its own that can misbehave on request) and calls Run.
 package gatewaytest
 
@@ -36,7 +36,7 @@ type Totals struct {
 // Fixture is a provider under test. Every method is a token of a payment that goes well unless its name says otherwise.
 type Fixture struct {
 	Gateway payments.Gateway
-	// WrongKey and Unreachable are the same gateway with bad credentials, and with nobody at the other end.
+	// WrongKey and Unreachable are the same gateway with bad credentials, and with an address where nothing listens.
 	WrongKey, Unreachable payments.Gateway
 	Currency              string
 

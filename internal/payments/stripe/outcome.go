@@ -74,7 +74,7 @@ var passing = map[stripe.ErrorCode]bool{
 	stripe.ErrorCodeIdempotencyKeyInUse: true,
 }
 
-// classify sorts an error of stripe-go into the four of Gateway. Whatever is not positively known to be a no is an unknown outcome.
+// classify sorts an error of stripe-go into the four of Gateway. An answer that is not known to be a no is an unknown outcome.
 func classify(call, intentID string, err error) error {
 	if err == nil {
 		return nil

@@ -44,7 +44,7 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	backend := &stripe.BackendConfig{
 		HTTPClient:        &http.Client{Timeout: cfg.Timeout, Transport: newTransport()},
-		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // errors are returned, and logged by whoever decides
+		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull}, // errors are returned, and logged by the caller
 		MaxNetworkRetries: stripe.Int64(0),
 		EnableTelemetry:   stripe.Bool(false),
 	}
@@ -55,7 +55,7 @@ func New(cfg Config) (*Gateway, error) {
 }
 
 // noReplay keeps net/http from sending a request twice. It does so by itself when a reused connection breaks and the request carries
-// an Idempotency-Key and a body it can rewind; the doubt is then resolved where nobody sees it.
+// an Idempotency-Key and a body it can rewind; the saga would never learn of the first attempt.
 type noReplay struct{ next http.RoundTripper }
 
 func (t noReplay) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -144,8 +144,8 @@ func (s *Gateway) Get(ctx context.Context, intentID string) (payments.Intent, er
 	return intentOf(pi), nil
 }
 
-// Confirm implements payments.Gateway. A 402 is the issuer's word: recorded at Stripe, replayed to the key, and nothing is held, so it is a
-// decline even if it is a replay. A 500 is nobody's word: it is replayed too, yet the hold may be there.
+// Confirm implements payments.Gateway. A 402 is the issuer's answer: recorded at Stripe, replayed to the key, and nothing is held, so it is a
+// decline even if it is a replay. A 500 is not: it is replayed, too, yet the hold may be there.
 func (s *Gateway) Confirm(ctx context.Context, key, intentID string) (payments.Intent, error) {
 	p := &stripe.PaymentIntentConfirmParams{Expand: latestCharge}
 	p.IdempotencyKey = stripe.String(key)
@@ -189,8 +189,8 @@ func (s *Gateway) Refund(ctx context.Context, key, intentID string, amountMinor 
 	return s.resolve(ctx, "refund", intentID, pi, err, refunded)
 }
 
-// resolve turns an answer into the contract of Gateway. Where the answer is about the past (a replay) or about the state of the
-// intent and not about the call, the intent itself is asked and goal says what its state means for the call.
+// resolve maps Stripe's answer to the contract of payments.Gateway. On a replayed answer, or an error about the intent's state, it reads
+// the intent and decides from its status: goal returns nil if the status is what the call wanted.
 func (s *Gateway) resolve(
 	ctx context.Context, call, intentID string, pi *stripe.PaymentIntent, err error, goal func(payments.Intent) error,
 ) (payments.Intent, error) {
