@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/backoff"
 	"example.com/orderly/internal/outbox"
 )
 
@@ -43,7 +44,7 @@ func (h *Housekeeping) Run(ctx context.Context) error {
 		if err := h.Tidy(ctx); err != nil && ctx.Err() == nil {
 			h.Log.Warn("housekeeping failed and will try again", "error", err)
 		}
-		sleep(ctx, nil, pruneEvery)
+		backoff.Wait(ctx, pruneEvery, nil)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 
+	"example.com/orderly/internal/backoff"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/workflows"
 )
@@ -41,7 +42,7 @@ func (r *Reconciler) Run(ctx context.Context) error {
 		if err := r.Once(ctx); err != nil && ctx.Err() == nil {
 			r.Log.WarnContext(ctx, "open orders could not be compared with their sagas and will be", "error", err)
 		}
-		sleep(ctx, nil, reconcileEvery+rand.N(reconcileEvery/2))
+		backoff.Wait(ctx, reconcileEvery+rand.N(reconcileEvery/2), nil)
 	}
 	return nil
 }

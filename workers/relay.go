@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/backoff"
 	"example.com/orderly/internal/outbox"
 )
 
@@ -101,12 +101,12 @@ func (r *Relay) serve(ctx context.Context, box *outbox.Outbox, full chan struct{
 				r.log.Warn("the relay can't use its outbox", "source", box.Source(), "error", err)
 			}
 			troubles++
-			sleep(ctx, nil, min(retryIn(troubles), longestPause))
+			backoff.Wait(ctx, backoff.After(troubles, time.Second, longestPause), nil)
 		case claimed == 0:
 			// What was refused waits by itself, each event for its own next attempt; others must not wait with it.
-			sleep(ctx, box.Woken(), relayPoll)
+			backoff.Wait(ctx, relayPoll, box.Woken())
 		case claimed < relayBatch:
-			sleep(ctx, nil, relayRest)
+			backoff.Wait(ctx, relayRest, nil)
 			// What has woken us meanwhile is in the next batch.
 			select {
 			case <-box.Woken():
@@ -167,7 +167,7 @@ func (r *Relay) pass(ctx context.Context, box *outbox.Outbox, full chan<- struct
 		if first == nil {
 			first = fmt.Errorf("publish event %s: %w", event.ID, results[i])
 		}
-		err = errors.Join(err, box.Failed(recording, event, results[i], retryIn(event.Attempts+1)))
+		err = errors.Join(err, box.Failed(recording, event, results[i], backoff.After(event.Attempts+1, time.Second, longestRetry)))
 	}
 	err = errors.Join(err, box.MarkPublished(recording, sent))
 	r.published.WithLabelValues(box.Source()).Add(float64(len(sent)))
@@ -177,20 +177,4 @@ func (r *Relay) pass(ctx context.Context, box *outbox.Outbox, full chan<- struct
 			"count", len(batch)-len(sent), "error", first)
 	}
 	return len(batch), err
-}
-
-// retryIn doubles from a second up, with jitter, so that many relays do not come back at the same moment.
-func retryIn(failures int) time.Duration {
-	longest := min(time.Second<<min(failures-1, 10), longestRetry)
-	return longest/2 + rand.N(longest/2)
-}
-
-func sleep(ctx context.Context, woken <-chan struct{}, longest time.Duration) {
-	timer := time.NewTimer(longest)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-woken:
-	case <-timer.C:
-	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"example.com/orderly/internal/backoff"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/orders"
 )
@@ -35,7 +36,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			s.Log.WarnContext(ctx, "sagas could not be started and are tried again", "error", err)
 		}
 		// Jitter, so that several processes do not sweep the same orders at the same moment.
-		sleep(ctx, nil, sweepEvery+rand.N(sweepEvery/2))
+		backoff.Wait(ctx, sweepEvery+rand.N(sweepEvery/2), nil)
 	}
 	return nil
 }
