@@ -9,6 +9,9 @@ import (
 	"example.com/orderly/events/listen"
 )
 
+// scrapeTimeout bounds the queries of one scrape, so that a database that hangs does not hang /metrics.
+const scrapeTimeout = 2 * time.Second
+
 var (
 	inboxEvents = prometheus.NewDesc("orderly_inbox_events", "Events a listener holds that are not done, by state.",
 		[]string{"listener", "state"}, nil)

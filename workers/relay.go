@@ -63,7 +63,7 @@ func NewRelay(boxes []*outbox.Outbox, transport Transport, metrics prometheus.Re
 			Name: "orderly_outbox_failed_total", Help: "Attempts to publish an event that were not confirmed.",
 		}, []string{"source"}),
 	}
-	for _, collector := range []prometheus.Collector{r.published, r.failed, backlog{boxes}} {
+	for _, collector := range []prometheus.Collector{r.published, r.failed, outbox.Collector(boxes)} {
 		if err := metrics.Register(collector); err != nil {
 			return nil, fmt.Errorf("register the relay's metrics: %w", err)
 		}

@@ -17,7 +17,6 @@ import (
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/users"
-	"example.com/orderly/workers"
 )
 
 // Node is what one process runs of the system: one role of it, some, or all. What no role of the process needs stays nil.
@@ -141,7 +140,7 @@ func (n *Node) openServices(ctx context.Context) (err error) {
 		}
 	}
 	if n.roles.Has("orders") {
-		n.metrics.MustRegister(workers.Attention{Orders: n.orders})
+		n.metrics.MustRegister(n.orders.Collector())
 	}
 	return nil
 }

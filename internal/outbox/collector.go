@@ -1,12 +1,10 @@
-package workers
+package outbox
 
 import (
 	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"example.com/orderly/internal/outbox"
 )
 
 // scrapeTimeout bounds the queries of one scrape, so that a database that hangs does not hang /metrics.
@@ -18,21 +16,23 @@ var (
 		"How long the oldest event has waited to be published.", []string{"source"}, nil)
 )
 
-// backlog asks the outboxes when it is scraped, so the figures are those of the tables even where no relay runs.
-type backlog struct{ boxes []*outbox.Outbox }
+// Collector reads the backlogs of the outboxes when it is scraped, so that the figures are those of the tables even if no relay runs.
+type Collector []*Outbox
 
-func (b backlog) Describe(descriptions chan<- *prometheus.Desc) {
+// Describe implements prometheus.Collector.
+func (c Collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- backlogEvents
 	descriptions <- backlogAge
 }
 
-func (b backlog) Collect(metrics chan<- prometheus.Metric) {
+// Collect implements prometheus.Collector.
+func (c Collector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	for _, box := range b.boxes {
+	for _, box := range c {
 		waiting, oldest, err := box.Backlog(ctx)
 		if err != nil {
-			continue // a missing figure is the truth; readiness says that the database is down
+			continue // no figure rather than a wrong one; readiness says that the database is down
 		}
 		var age float64
 		if waiting > 0 {
