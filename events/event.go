@@ -1,6 +1,6 @@
-// Package events is what happened: the envelope every event travels in and the catalogue of what it can say. It is public, for
-// whoever writes a listener in another repository. A published type only ever gains optional fields; anything else is a new
-// type with the next version in its name.
+// Package events defines the events that the services publish: the envelope and the catalogue of types. It is public, for listeners
+// in other repositories. A published type only ever gains optional fields; anything else is a new type with the next version in its
+// name.
 package events
 
 import (
@@ -23,9 +23,9 @@ const schemaBase = "https://orderly.example.com/schemas/"
 // deliveries of the same fact carry the same ID, always.
 type Event struct {
 	ID string
-	// Source is the service that speaks, such as "orders".
+	// Source is the service that announces the event, such as "orders".
 	Source string
-	// Subject is what it speaks about: an order's or a user's id.
+	// Subject is what the event is about: an order's or a user's id, or a SKU.
 	Subject string
 	// Sequence counts the events of one subject from one source: 1, 2, 3, without gaps.
 	Sequence int64
@@ -42,7 +42,7 @@ type Event struct {
 // Payload is the data of one type of event.
 type Payload interface{ EventType() string }
 
-// New makes the event that says payload.
+// New makes the event that carries payload.
 func New(source, subject string, sequence int64, at time.Time, payload Payload) (Event, error) {
 	data, err := json.Marshal(payload)
 	if err != nil {

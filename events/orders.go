@@ -39,7 +39,7 @@ type OrderRejected struct {
 	Reason     string `json:"reason"`
 }
 
-// OrderCancelled says that somebody called the order off before it was confirmed; everything is undone.
+// OrderCancelled says that the order was called off before it was confirmed; everything is undone.
 type OrderCancelled struct {
 	OrderID    string `json:"order_id"`
 	CustomerID string `json:"customer_id"`

@@ -41,7 +41,7 @@ func SQLite(t testing.TB, own ...listen.Tables) *sql.DB {
 	return pool
 }
 
-// Events makes the events by which source says these payloads about subject, one second apart, the first one at the given time.
+// Events makes the events with which source announces these payloads about subject, one second apart, the first one at the given time.
 func Events(source, subject string, at time.Time, payloads ...events.Payload) []events.Event {
 	list := make([]events.Event, len(payloads))
 	for i, payload := range payloads {
@@ -54,7 +54,7 @@ func Events(source, subject string, at time.Time, payloads ...events.Payload) []
 	return list
 }
 
-// Given has the listener handle these events and returns when all are done; the test then looks at the state. pool is what
+// Given makes the listener handle these events and returns when all are done; the test then looks at the state. pool is what
 // SQLite returned, or a database opened like it. Every event the listener wants is delivered twice, and the test fails if one is
 // applied more than once, is not applied, or ends dead.
 func Given(t testing.TB, pool *sql.DB, listener listen.Listener, given ...events.Event) {
@@ -76,7 +76,7 @@ func Given(t testing.TB, pool *sql.DB, listener listen.Listener, given ...events
 	}
 }
 
-// GivenDead is Given for one event the listener must give up on at its first attempt; it returns the reason.
+// GivenDead is Given for one event that must be dead after its first attempt; it returns the reason.
 func GivenDead(t testing.TB, pool *sql.DB, listener listen.Listener, given events.Event) string {
 	t.Helper()
 	inbox, _ := handle(t, pool, listener, []events.Event{given})

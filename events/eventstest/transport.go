@@ -18,7 +18,7 @@ import (
 	"example.com/orderly/events/listen"
 )
 
-// Running is a transport that is under way between a relay and some inboxes.
+// Running is a transport that runs between a relay and some inboxes.
 type Running struct {
 	// Publish takes messages over, as a relay would hand them: never two of one subject at once.
 	Publish func(ctx context.Context, messages []listen.Message) []error
@@ -30,7 +30,7 @@ type Running struct {
 // with the same inboxes, after Stop.
 type Start func(t *testing.T, inboxes ...*listen.Inbox) Running
 
-// Transport is the conformance suite: what every transport must do, whatever carries the events.
+// Transport is the conformance suite: what every transport must do.
 func Transport(t *testing.T, start Start) {
 	t.Run("every event reaches every listener that wants it, in order per subject", func(t *testing.T) {
 		t.Parallel()

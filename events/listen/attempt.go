@@ -14,7 +14,7 @@ import (
 	"example.com/orderly/internal/database"
 )
 
-// errAlreadyDone means that somebody else finished the event while this attempt ran.
+// errAlreadyDone means that another attempt finished the event while this one ran.
 var errAlreadyDone = errors.New("the event is no longer pending")
 
 // attempt handles one claimed event and writes down what became of it. It returns an error only when that could not be written:

@@ -9,7 +9,7 @@ import (
 	"example.com/orderly/internal/database"
 )
 
-// maxBatchTime is how long a batch may go on with another event: its rows are locked, and on SQLite everybody else waits.
+// maxBatchTime is how long a batch may go on with another event: its rows are locked, and on SQLite every other writer waits.
 const maxBatchTime = 500 * time.Millisecond
 
 // errBatchFailed means that a batch was rolled back because something in it failed. Nothing is left of it.
@@ -17,7 +17,7 @@ var errBatchFailed = errors.New("a batch failed")
 
 // handleBatch handles a batch of what is due in one transaction, for a listener that only writes to its own database. The events
 // are marked first, and the locks on their rows are what a lease is to an event that is handled alone: they end with the
-// transaction, whatever becomes of the process. When the process is to stop, or the batch has taken long, it ends early and keeps
+// transaction, also when the process is killed. When the process is to stop, or the batch has taken long, it ends early and keeps
 // what is done.
 //
 // When anything fails, nothing of the batch is kept and the error is errBatchFailed: which event is to blame shows when they are
@@ -80,7 +80,7 @@ func apply(ctx context.Context, tx *database.Tx, l *registered, r row) error {
 	return recovered(func() error { return l.Apply(ctx, tx.Tx, event) })
 }
 
-// unmark has events pending again that the transaction has marked and not handled.
+// unmark makes events pending again that the transaction has marked and not handled.
 func (in *Inbox) unmark(ctx context.Context, tx *database.Tx, l *registered, rest []row) error {
 	ids := make([]string, len(rest))
 	for i, r := range rest {

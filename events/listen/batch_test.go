@@ -239,7 +239,7 @@ func TestBatchesOfTwoProcessesApplyOnceAndInOrder(t *testing.T) {
 }
 
 // What one process handles, and what comes after it, no other process touches.
-func TestABatchIsNobodyElsesUntilItEnds(t *testing.T) {
+func TestNoOtherProcessTakesTheEventsOfABatch(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
 		if w.db.Engine() == database.SQLite {

@@ -19,7 +19,7 @@ import (
 	"example.com/orderly/internal/testenv"
 )
 
-func TestAMessageNobodyCanReadIsDeadAtOnce(t *testing.T) {
+func TestAMessageThatCannotBeReadIsDeadAtOnce(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
 		ctx := t.Context()

@@ -1,6 +1,6 @@
-// Package listen is how events are listened to. A Listener says what it wants and what to do; an Inbox remembers, in the
-// listener's own database, every event that arrived and what became of it. Whatever transport brings the events stores them
-// here and is done with them; retries, dead events, replay and order are columns of one table.
+// Package listen receives events. A Listener says which types it wants and handles them; an Inbox keeps, in the listener's own
+// database, every event that arrived and its state. A transport stores events in the inbox and is done with them; retries, dead
+// events, replay and order are columns of one table.
 //
 // The promise: every event at least once, applied once, in order per source and subject.
 package listen

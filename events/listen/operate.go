@@ -52,7 +52,7 @@ func (in *Inbox) Dead(ctx context.Context, listener string, limit int) ([]Entry,
 	return entries, nil
 }
 
-// Show returns one event of a listener, whatever its state; ErrNotFound when it was never received or is pruned.
+// Show returns one event of a listener, in any state; ErrNotFound when it was never received or is pruned.
 func (in *Inbox) Show(ctx context.Context, listener, eventID string) (Entry, error) {
 	r, err := in.read(ctx, in.db.Get, listener, eventID)
 	return r.entry(), err
@@ -75,8 +75,8 @@ func (in *Inbox) read(ctx context.Context, get getter, listener, eventID string)
 	return r, nil
 }
 
-// Replay has a dead event handled again, as if it had just arrived: with all its attempts, and read anew, so that a message an
-// older version could not decode gets its chance. ErrNotFound when there is no such dead event.
+// Replay makes a dead event pending again, as if it had just arrived: with all its attempts, and decoded anew, so that a message
+// which an older version could not decode is handled. ErrNotFound when there is no such dead event.
 func (in *Inbox) Replay(ctx context.Context, listener, eventID string) error {
 	l := in.listener(listener)
 	if l == nil {

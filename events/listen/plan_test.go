@@ -37,9 +37,9 @@ func fill(t *testing.T, db *database.DB, listener, state string, events int, at 
 	require.NoError(t, err)
 }
 
-// What taking events from the inbox reads must not depend on what PostgreSQL believes to know: it gathers statistics now and then,
+// What taking events from the inbox reads must not depend on the statistics of PostgreSQL: it gathers them now and then,
 // mostly at moments when nothing waits.
-func TestTakingEventsReadsLittleWhateverTheStatisticsSay(t *testing.T) {
+func TestTakingEventsReadsLittleWithAnyStatistics(t *testing.T) {
 	t.Parallel()
 	const most = 32
 	for name, prepare := range map[string]func(t *testing.T, w *world){
@@ -94,7 +94,7 @@ func TestTakingEventsReadsLittleWhateverTheStatisticsSay(t *testing.T) {
 }
 
 // PostgreSQL keeps an entry in its indexes for each event that is done, until a vacuum; and the plan that it made for a connection
-// while the table was empty, until somebody gathers statistics.
+// while the table was empty, until statistics are gathered.
 func TestTakingEventsDoesNotReadPastWhatIsDone(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {

@@ -173,7 +173,7 @@ func (in *Inbox) oldest(listener string) *database.LowWater {
 // statement runs one that returns rows, alone or in a transaction.
 type statement func(ctx context.Context, dest any, query string, args ...any) error
 
-// take changes the oldest unfinished event of each of up to limit subjects, if it is due and nobody else is taking it, and
+// take changes the oldest unfinished event of each of up to limit subjects, if it is due and no other worker is taking it, and
 // returns these events, the ones received first at the top. An event whose predecessor waits, runs or is dead is not the oldest
 // unfinished one; Unordered looks past the dead. It looks at what is due since from, the low-water mark.
 func (in *Inbox) take(

@@ -24,7 +24,7 @@ const maxField = 500
 // rowsPerInsert keeps a statement well below either engine's limit of parameters.
 const rowsPerInsert = 100
 
-// undecodablePrefix starts the key of a message whose own id cannot be believed.
+// undecodablePrefix starts the key of a message whose id cannot be read.
 const undecodablePrefix = "undecodable/"
 
 // encodedPrefix marks a stored body that is not text. No JSON starts with it.
@@ -32,7 +32,7 @@ const encodedPrefix = "base64:"
 
 // Message is an event as it travels: encoded, with what a transport needs to route it.
 type Message struct {
-	// ID is the event's id, Type its type and routing key. Body decides; these are only believed where it cannot be read.
+	// ID is the event's id, Type its type and routing key. Where Body can be decoded, its id and type count.
 	ID   string
 	Type string
 	Body []byte
@@ -160,12 +160,12 @@ func decode(body []byte) (events.Event, error) {
 	return event, nil
 }
 
-// checkPayload reports why no handler could make anything of an event whose envelope is sound.
+// checkPayload reports why no handler could read the data of an event whose envelope is sound.
 func checkPayload(l *registered, event events.Event) error {
 	known := payloads[event.Type]
 	if known == nil {
 		if len(l.Types) > 0 && l.Wants(event.Type) {
-			return nil // a type of somebody else's, asked for by name
+			return nil // a type of another publisher, asked for by name
 		}
 		return fmt.Errorf("the type %q is unknown", event.Type)
 	}

@@ -1,5 +1,5 @@
-// Package local is the transport of the embedded run: it hands each event straight to the inboxes of the listeners in the same
-// process, so there is no broker, and still nothing is lost and nobody waits for a handler.
+// Package local is the transport within one process: it stores each event in the inboxes of the listeners there. There is no broker,
+// and still no event is lost, and the publisher does not wait for a handler.
 package local
 
 import (
@@ -22,7 +22,7 @@ func New(inboxes ...*listen.Inbox) (*Transport, error) {
 }
 
 // Publish stores each message in the inbox of every listener that wants its type. The result has one element per message: nil
-// when all of them have it on disk. Otherwise the message must be published again; those that already have it will not mind.
+// when all of them have it on disk. Otherwise the message must be published again; inboxes that have it already ignore it.
 func (t *Transport) Publish(ctx context.Context, messages []listen.Message) []error {
 	results := make([]error, len(messages))
 	var lock sync.Mutex

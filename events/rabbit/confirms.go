@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxBody is what a broker takes at most from 4.0 on; a larger one would end the channel and everybody else's batch with it.
+	// maxBody is what a broker takes at most from 4.0 on; a larger one would end the channel, and with it the whole batch.
 	maxBody = 16 << 20
 	// maxShort is what fits into a short string of the protocol.
 	maxShort = 255
@@ -52,7 +52,7 @@ func (c *confirmChannel) publish(ctx context.Context, conn *connection, messages
 			results[i] = ErrNacked
 		}
 	}
-	// The client reads a return before the confirm that follows it, so whatever was returned is here by now.
+	// The client reads a return before the confirm that follows it, so all returns of these messages are here by now.
 	returned := c.drain()
 	for i, message := range messages {
 		if results[i] == nil && returned[message.ID] {

@@ -27,7 +27,7 @@ const (
 type connection struct {
 	amqp   *amqp.Connection
 	socket net.Conn
-	// over is closed when the connection has ended, whoever ended it.
+	// over is closed when the connection has ended, by either side.
 	over chan struct{}
 	// free are the publisher's channels that no batch uses; nil on the consumer's side.
 	free chan *confirmChannel
@@ -73,7 +73,7 @@ func (c settings) dial(ctx context.Context, role string) (*connection, error) {
 	return opened, nil
 }
 
-// login is SASL PLAIN that has the broker say so when it refuses it. Without this capability, which the client does not
+// login is SASL PLAIN that asks the broker to say so when it refuses the login. Without this capability, which the client does not
 // announce, a refusal is a connection dropped after three seconds, like that of a broker that is going down.
 type login struct {
 	user, password string
@@ -90,7 +90,7 @@ func (l login) Response() string {
 	return "\x00" + l.user + "\x00" + l.password
 }
 
-// explain turns what the client says into one line for whoever runs this, without the password.
+// explain turns the client's error into one line for an operator, without the password.
 func (c settings) explain(err error) error {
 	var broker *amqp.Error
 	var header tls.RecordHeaderError

@@ -166,7 +166,7 @@ func TestALateAcknowledgementIsLostWithItsConnection(t *testing.T) {
 	w.eventually(func() bool { return w.ready(ch, "all") == 0 }, "the deliveries")
 	p.cut()
 	w.eventually(func() bool { return w.ready(ch, "all") == 19 }, "the broker to have them back")
-	require.NoError(t, busy.Close()) // only now they are stored, and acknowledged to nobody
+	require.NoError(t, busy.Close()) // only now they are stored, and the acknowledgement has no connection to go to
 	start(t, inbox.Run)
 	w.send(publisher, about("a", 21, 40)...)
 	all.complete(w, []string{"a"}, 40)

@@ -20,7 +20,7 @@ type manager struct {
 	prepare func(ctx context.Context, conn *connection) error
 	opened  prometheus.Counter
 
-	turn      chan struct{} // held by whoever reads or changes what is below
+	turn      chan struct{} // a lock on the fields below that a context can give up waiting for
 	current   *connection
 	closed    bool
 	failures  int
@@ -70,7 +70,7 @@ func (m *manager) get(ctx context.Context, patience time.Duration) (*connection,
 			return conn, nil
 		}
 		if over(ctx) {
-			// Whoever asked was in a hurry, which says nothing about the broker: the next one must not have to wait for it.
+			// The caller's context ended, which says nothing about the broker: the next caller must not wait for a back-off.
 			return nil, err
 		}
 		m.fail(err)
@@ -105,12 +105,12 @@ func (m *manager) open(ctx context.Context) (*connection, error) {
 	return conn, nil
 }
 
-// fail notes a failed attempt and speaks of it once, and again when it turns into something that somebody must mend.
+// fail counts a failed attempt, and logs the first one, and the first that waiting cannot mend.
 func (m *manager) fail(err error) {
 	setup := errors.Is(err, ErrSetup)
 	switch {
 	case setup && !errors.Is(m.last, ErrSetup):
-		m.Log.Log(context.Background(), slog.LevelError, "RabbitMQ needs somebody's help", "role", m.role, "error", err)
+		m.Log.Log(context.Background(), slog.LevelError, "RabbitMQ needs an operator", "role", m.role, "error", err)
 	case !setup && m.failures == 0:
 		m.Log.Warn("waiting for RabbitMQ", "role", m.role, "error", err)
 	}

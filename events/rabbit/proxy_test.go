@@ -16,7 +16,7 @@ import (
 type proxy struct {
 	listener net.Listener
 	broker   string
-	// refusing drops whoever connects; dropAcks keeps the broker's confirms to itself.
+	// refusing drops new connections; dropAcks keeps the broker's confirms to itself.
 	refusing, dropAcks atomic.Bool
 	// sent counts what clients have written.
 	sent atomic.Int64

@@ -34,7 +34,7 @@ type Publisher struct {
 }
 
 // NewPublisher returns the publisher to a broker, whose queues for these subscriptions it declares before it publishes anything:
-// after that a returned event means that somebody has broken the topology. It connects when it is first used. The only error
+// after that a returned event means that a queue or a binding was removed. It connects when it is first used. The only error
 // is an ErrSetup about the URL.
 func NewPublisher(cfg Config, subscriptions ...listen.Subscription) (*Publisher, error) {
 	s, err := newSettings(cfg)
@@ -120,7 +120,7 @@ func (p *Publisher) declareAll(conn *connection) error {
 
 // Publish returns one element per message: nil when the broker has confirmed it and at least one queue has it on disk. Anything
 // else means that it must be published again, and may then arrive twice: ErrReturned, ErrNacked, ErrBlocked, ErrUnconfirmed,
-// ErrSetup, or the reason the broker cannot be reached. It returns when ctx ends, whatever the broker does.
+// ErrSetup, or the reason the broker cannot be reached. It returns when ctx ends, also when the broker hangs.
 func (p *Publisher) Publish(ctx context.Context, messages []listen.Message) []error {
 	results := make([]error, len(messages))
 	for done := 0; done < len(messages); done += inFlight {

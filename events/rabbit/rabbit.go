@@ -39,7 +39,7 @@ var (
 	// ErrSetup is in every error that waiting cannot mend: a wrong URL, a refused login, a missing vhost or right, a queue that
 	// exists with other arguments. Its text names the variable or the queue and the remedy.
 	ErrSetup = errors.New("RabbitMQ is not set up for us")
-	// ErrReturned means that no queue is bound for the event's type: somebody has removed one, or nobody listens.
+	// ErrReturned means that no queue is bound for the event's type: one was removed, or there is no listener.
 	ErrReturned = errors.New("no queue is bound for it")
 	// ErrNacked means that the broker could not take the event over, such as a queue without a majority of its replicas.
 	ErrNacked = errors.New("the broker refused it")

@@ -27,7 +27,7 @@ import (
 
 const patience = 60 * time.Second
 
-// world is a part of the broker that nobody else uses: everything in it has its prefix and is removed when the test ends.
+// world is a part of the broker that no other test uses: everything in it has its prefix and is removed when the test ends.
 type world struct {
 	t   testing.TB
 	cfg rabbit.Config

@@ -22,7 +22,7 @@ const deliveryLimit = 100
 // a broker (3.10 does) attaches the old consumers to the new queue and delivers nothing to them, instead of cancelling them.
 const redeclareAfter = time.Second
 
-// anything is the binding key of a listener that wants every type.
+// allTypes is the binding key of a listener that wants every type.
 const allTypes = "#"
 
 func (c settings) exchange() string           { return c.Prefix + ".events" }
@@ -47,7 +47,7 @@ func Declare(ctx context.Context, cfg Config, subscriptions ...listen.Subscripti
 	})
 }
 
-// Remove deletes what Declare makes, for these subscriptions and for all: whatever waits in the queues is lost. It is for tests and
+// Remove deletes what Declare makes, for these subscriptions and the exchanges: what waits in the queues is lost. It is for tests and
 // for taking a system down.
 func Remove(ctx context.Context, cfg Config, subscriptions ...listen.Subscription) error {
 	return withChannel(ctx, cfg, "remove", func(c settings, ch *amqp.Channel) error {
@@ -97,7 +97,7 @@ func (c settings) declareExchanges(ch *amqp.Channel) error {
 }
 
 // declare makes everything one listener needs and takes nothing away. The arguments are part of a queue's identity and can
-// never be changed; whatever an operator may want to tune (length limits, consumer time-out, at-least-once dead-lettering)
+// never be changed; what an operator may want to tune (length limits, consumer time-out, at-least-once dead-lettering)
 // belongs in a policy.
 func (c settings) declare(ch *amqp.Channel, subscription listen.Subscription) error {
 	if err := c.declareExchanges(ch); err != nil {
@@ -130,7 +130,7 @@ func (c settings) declare(ch *amqp.Channel, subscription listen.Subscription) er
 }
 
 // unbind removes the bindings an earlier version of the listener may have left: AMQP cannot list them, but removing one that is
-// not there is no error. Types that have left the catalogue are not found this way; nobody publishes them.
+// not there is no error. Types that have left the catalogue are not found this way; they are no longer published.
 func (c settings) unbind(ch *amqp.Channel, subscription listen.Subscription) error {
 	wanted := keys(subscription)
 	stale := []string{allTypes}

@@ -1,4 +1,4 @@
-// Package journal is the listener that keeps every event there has been. The timeline of an order is read from it.
+// Package journal is the listener that keeps every event. The timeline of an order is read from it.
 package journal
 
 import (
@@ -45,7 +45,7 @@ func record(ctx context.Context, tx *sqlx.Tx, e events.Event) error {
 	return nil
 }
 
-// Events returns what was ever said about a subject, by every service, in the order the states were recorded. It is empty for
+// Events returns every event about a subject, of every service, in the order the states were recorded. It is empty for
 // an unknown subject; an event that is still on its way is not in it yet.
 func (j *Journal) Events(ctx context.Context, subject string) ([]events.Event, error) {
 	var rows []struct {

@@ -55,7 +55,7 @@ func TestTheJournalHoldsEveryEventOnceInTheOrderOfTheirTimes(t *testing.T) {
 		require.Equal(t, start, entries[0].Time)
 		require.JSONEq(t, string(given[0].Data), string(entries[0].Data))
 
-		entries, err = book.Events(ctx, "nobody")
+		entries, err = book.Events(ctx, "unknown")
 		require.NoError(t, err)
 		require.Empty(t, entries)
 	})

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Through has every connection of what SMTP returned go to address instead, whatever host the URL names, trusting roots, with
+// Through makes the sender that SMTP returned connect to address instead of the host of its URL, trusting roots, with
 // so much time per mail.
 func Through(sender Sender, address string, roots *x509.CertPool, timeout time.Duration) {
 	s := sender.(*server)

@@ -13,7 +13,7 @@ import (
 	"example.com/orderly/internal/notifications"
 )
 
-// Whoever looks into the folder while the same mail is written over and over sees a whole one each time.
+// A reader of the folder sees a whole mail each time, while the same one is written over and over.
 func TestAReaderOfTheFolderNeverSeesHalfAMail(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -72,8 +72,8 @@ const maxName = 60
 // looksLikeLink is what mail programs make links of.
 var looksLikeLink = regexp.MustCompile(`[/@:<>]|\.\S`)
 
-// printable is a customer's name as we put it into a mail, empty where it is better left out. Whoever registers chooses the
-// name and the address freely: without this, our mails would carry other people's advertisements to anybody.
+// printable is a customer's name as we put it into a mail, empty where it is better left out. Name and
+// address are chosen freely at registration: without this, our mails could carry advertisements to any address.
 func printable(name string) string {
 	name = oneLine(name)
 	if utf8.RuneCountInString(name) > maxName || looksLikeLink.MatchString(name) {

@@ -138,7 +138,7 @@ func TestACustomerWhoIsGoneGetsNoMailAndTheEventIsDone(t *testing.T) {
 		inbox, _ := w.run(w.service(sender), event)
 		w.reaches(inbox, event, "done", 0)
 		require.Empty(t, files())
-		require.Empty(t, w.mails("o-1"), "a mail was recorded that nobody got")
+		require.Empty(t, w.mails("o-1"), "a mail was recorded that was not sent")
 		require.Contains(t, w.log.String(), `msg="no mail: the customer is gone" `+
 			`template=order.completed event_id=orders/o-1/1 order_id=o-1 customer_id=bob`)
 	})

@@ -73,7 +73,7 @@ func SMTP(rawURL, from string) (Sender, error) {
 // Send hands m over; nil means the server has taken it. A recipient the server refuses for good is a permanent failure;
 // everything else, our own configuration included, can be mended and is worth another attempt.
 func (s *server) Send(ctx context.Context, m Message) error {
-	// The connection lives as long as this context, whatever the client below waits for.
+	// The connection ends with this context, also while the client below waits.
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 

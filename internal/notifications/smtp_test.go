@@ -99,8 +99,8 @@ func TestAServerThatHangsIsLeftInTime(t *testing.T) {
 	}
 }
 
-// The server took the mail; that it then hangs up rudely must not have it sent twice.
-func TestAMailThatWasTakenIsSentWhateverFollows(t *testing.T) {
+// The server took the mail; when it then hangs up, the mail must not be sent twice.
+func TestAMailThatWasTakenIsSentWhenTheGoodByeFails(t *testing.T) {
 	t.Parallel()
 	message := onSQLite(t).compose(completed("o-1", "ada"))
 	for command, answer := range map[string]string{"RSET": hangUp, "QUIT": "500 5.5.1 what?"} {
@@ -156,7 +156,7 @@ func TestPasswordsTravelEncryptedOrNotAtAll(t *testing.T) {
 			require.Empty(t, server.mails())
 		}
 	})
-	t.Run("not at all to a server that is somebody else", func(t *testing.T) {
+	t.Run("not at all to a server with the certificate of another", func(t *testing.T) {
 		t.Parallel()
 		server, err := talk(t, "smtp://shop:s3%3Acret%2F@example.com", nil, "STARTTLS", "AUTH PLAIN")
 		require.ErrorContains(t, err, "certificate")
