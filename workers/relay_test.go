@@ -102,7 +102,7 @@ func TestAnEventIsMarkedOnlyOnceTheTransportHasConfirmedIt(t *testing.T) {
 			}
 			onTheWay = append(onTheWay, waiting)
 			if len(onTheWay) == 1 {
-				return errors.New("returned: nobody wants it")
+				return errors.New("returned: no queue is bound")
 			}
 			return nil
 		}), box)
@@ -210,7 +210,7 @@ func TestALongRefusedEventHoldsUpNoNewOne(t *testing.T) {
 	run(t, transport(func(m listen.Message) error {
 		if strings.Contains(m.ID, "bad") {
 			refused.Add(1)
-			return errors.New("returned: nobody wants it")
+			return errors.New("returned: no queue is bound")
 		}
 		return nil
 	}), box)

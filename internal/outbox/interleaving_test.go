@@ -65,7 +65,7 @@ func TestSeveralRelaysAtOnceKeepTheOrderOfEachSubject(t *testing.T) {
 	})
 }
 
-// Whatever writers, relays, failures and deaths of relays do in whatever order: everything written is published, a subject's events come
+// Under any interleaving of writers, relays, failures and deaths of relays, everything written is published, a subject's events come
 // in order and without gaps, and the only one that may come twice is the last.
 func TestNoInterleavingLosesOrOvertakes(t *testing.T) {
 	t.Parallel()

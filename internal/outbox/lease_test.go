@@ -49,8 +49,8 @@ func TestARelayThatWasTakenOverConcludesNothing(t *testing.T) {
 	})
 }
 
-// While nobody has taken over, what a late relay has published is marked: it is safe, and need not be published again.
-func TestARelayThatIsLateMarksWhatNobodyElseHasClaimed(t *testing.T) {
+// While no other relay has taken over, what a late relay has published is marked: it is safe, and need not be published again.
+func TestARelayThatIsLateMarksWhatNoOtherRelayHasClaimed(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
 		box, clock := newBox(open)

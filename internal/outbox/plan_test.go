@@ -35,7 +35,7 @@ func fill(t *testing.T, db *database.DB, published, waiting int) {
 
 // What a claim reads must not depend on what PostgreSQL believes to know: it gathers statistics now and then, mostly at moments
 // when nothing waits, and the claim has to work on the day that everything does.
-func TestAClaimReadsLittleWhateverTheStatisticsSay(t *testing.T) {
+func TestAClaimReadsLittleWithAnyStatistics(t *testing.T) {
 	t.Parallel()
 	const waiting, limit = 20_000, 100
 	for name, prepare := range map[string]func(t *testing.T, db *database.DB){
@@ -84,8 +84,8 @@ func TestAClaimReadsLittleWhateverTheStatisticsSay(t *testing.T) {
 	}
 }
 
-// PostgreSQL keeps the plan that it made for a connection while the table was empty, until somebody gathers statistics: on the first day,
-// or where nobody ever does. It must be one that will do for a full table.
+// PostgreSQL keeps the plan that it made for a connection while the table was empty, until statistics are gathered: on the first day,
+// or for ever without autovacuum. That plan must suit a full table, too.
 func TestAClaimIsPlannedForMoreThanThereIs(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {

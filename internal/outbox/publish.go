@@ -10,7 +10,7 @@ import (
 	"example.com/orderly/internal/database"
 )
 
-// maxErrorLength bounds what is kept of a failure: enough to see what is wrong, never a page.
+// maxErrorLength bounds how much of an error message is stored.
 const maxErrorLength = 500
 
 // Pending is an event that has yet to be published, as it was written.
@@ -22,15 +22,17 @@ type Pending struct {
 	Body     string `db:"body"`
 	// Attempts is how often publishing it has failed.
 	Attempts int `db:"attempts"`
-	// LeasedUntil is when others may claim it. It names the claim, too: what somebody else has claimed since is not ours to conclude.
+	// LeasedUntil is when other relays may claim the event. It also identifies the claim: once another relay has claimed the event, this
+	// relay must not record an outcome.
 	LeasedUntil database.Time `db:"next_attempt_at"`
 	// Written is when the state it reports was recorded.
 	Written database.Time `db:"created_at"`
 }
 
 // Claim takes up to limit due events for the caller to publish, oldest first and never two of one subject: a subject's next
-// event can be claimed once the one before it is marked. Nobody else is given a claimed event until lease has passed since Claim was
-// called, so a relay that dies is taken over; one that outlives its lease publishes twice, which listeners expect.
+// event can be claimed once the one before it is marked. No other relay can claim a claimed event until lease has passed since Claim was
+// called. So the events of a relay that dies are published by another; a relay that outlives its lease publishes twice, which listeners
+// expect.
 func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]Pending, error) {
 	now := o.now()
 	from, err := o.oldest.Mark(ctx, now)
@@ -38,11 +40,11 @@ func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]P
 		return nil, fmt.Errorf("look for the oldest event of %s: %w", o.source, err)
 	}
 	var claimed []Pending
-	// What is due is asked of each row, never of a position in the table: rows become visible in another order than they were
-	// written in, and a relay that remembered how far it had read would lose the late ones (the low-water mark is renewed, and finds
-	// them). A subject's sequence has no gaps and is published in order, so the event before is the only one to ask about. How
-	// PostgreSQL reads this must not depend on its statistics: OFFSET 0 keeps it from making a join of the condition, a limit it
-	// cannot know from reading and sorting all that is due, and a row's own address from looking for it in another index.
+	// The claim has no cursor: rows become visible in another order than they were written in, and a relay that remembered how far it
+	// had read would lose the late ones. The low-water mark is renewed, and finds them. A subject's sequence has no gaps and is
+	// published in order, so only the event before has to be published already. PostgreSQL's plan must not depend on its statistics:
+	// OFFSET 0 keeps it from turning the condition into a join, a limit it cannot know keeps it from reading and sorting all due
+	// events, and the row's own address keeps it from finding the row through another index.
 	err = o.db.ChangeAll(ctx, &claimed, `
 		UPDATE outbox SET next_attempt_at = ?
 		WHERE `+o.db.AmongFree(o.db.RowID(), `
@@ -65,8 +67,8 @@ func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]P
 }
 
 // MarkPublished records that the transport has taken over these events, all of one claim. Marking one twice changes nothing. An event
-// that another relay has claimed since is that one's to mark: if it were marked here, the next of its subject could be published
-// before the other relay publishes this one again.
+// that another relay has claimed since is not marked: otherwise the subject's next event could be published before the other relay
+// publishes this one again.
 func (o *Outbox) MarkPublished(ctx context.Context, published []Pending) error {
 	if len(published) == 0 {
 		return nil
@@ -101,7 +103,7 @@ func (o *Outbox) Failed(ctx context.Context, event Pending, reason error, retryI
 	return nil
 }
 
-// Backlog is how many events wait to be published, and since when the oldest does; the zero time when none does.
+// Backlog returns how many events wait to be published and when the oldest was written; the zero time if none waits.
 func (o *Outbox) Backlog(ctx context.Context) (waiting int64, oldest time.Time, err error) {
 	var row struct {
 		Waiting int64         `db:"waiting"`
