@@ -12,14 +12,14 @@ import (
 	"example.com/orderly/internal/outbox"
 )
 
-// How long what is finished is kept.
+// How long finished rows are kept.
 const (
-	// PublishedEvents stay in the outbox this long, to be looked at.
+	// PublishedEvents is how long published events stay in the outbox, for operators to look at.
 	PublishedEvents = 3 * 24 * time.Hour
-	// HandledEvents stay in an inbox this long. It must outlast any redelivery: a forgotten event that comes again is applied
-	// again.
+	// HandledEvents is how long handled events stay in an inbox. It must outlast any redelivery, because an event that was deleted and
+	// comes again is applied again.
 	HandledEvents = 30 * 24 * time.Hour
-	// OrderKeys are remembered this long: a client may repeat a request until then.
+	// OrderKeys is how long an idempotency key is kept, and so how long a client may repeat its request.
 	OrderKeys = 30 * 24 * time.Hour
 
 	pruneEvery = 10 * time.Minute

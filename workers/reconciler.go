@@ -18,7 +18,7 @@ import (
 
 const (
 	reconcileEvery = time.Minute
-	// reconcileAge keeps the reconciler's hands off sagas that are just being started.
+	// reconcileAge leaves out orders whose saga is just being started.
 	reconcileAge   = time.Minute
 	reconcileBatch = 100
 )

@@ -20,19 +20,19 @@ import (
 const (
 	relayBatch = 200
 	relayPoll  = time.Second
-	// relayRest is how long the relay waits after a batch that was not full: what is written meanwhile makes one batch and not several.
-	// An event that finds the relay with nothing to do is published at once.
+	// relayRest is how long the relay waits after a batch that was not full, so that the events written meanwhile share one batch. An
+	// idle relay publishes the next event at once.
 	relayRest = 50 * time.Millisecond
-	// publishTimeout bounds one batch on its way, claimTimeout the claim before it. The lease, which counts from the claim's beginning, is as
-	// long as both, so that nothing is published by a relay that may have been taken over.
+	// publishTimeout bounds the call to the transport, claimTimeout the claim before it. The lease starts with the claim and is as long as
+	// both, so that a relay does not publish events which another relay may have claimed since.
 	publishTimeout = 10 * time.Second
 	claimTimeout   = relayLease - publishTimeout
 	relayLease     = 15 * time.Second
-	// recordTimeout bounds writing down what became of a batch.
+	// recordTimeout bounds recording the outcome of a batch.
 	recordTimeout = 10 * time.Second
 	// longestRetry is how long an event that cannot be published waits at most before it is tried again.
 	longestRetry = 30 * time.Second
-	// longestPause is how long the relay waits at most for a database that is away: everything in it waits too.
+	// longestPause is how long the relay waits at most between two tries of a database that does not answer.
 	longestPause = 5 * time.Second
 )
 
@@ -71,7 +71,7 @@ func NewRelay(boxes []*outbox.Outbox, transport Transport, metrics prometheus.Re
 	return r, nil
 }
 
-// Run publishes until ctx ends; a batch that is on its way then is finished first. It returns nil.
+// Run publishes until ctx ends, and then finishes the batch in flight. It returns nil.
 func (r *Relay) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	for _, box := range r.boxes {
@@ -83,7 +83,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	return nil
 }
 
-// serve publishes one outbox, each apart from the others: a database that is down stops its own events only.
+// serve publishes one outbox, independently of the others: a database that is down stops its own events only.
 func (r *Relay) serve(ctx context.Context, box *outbox.Outbox, full chan struct{}) {
 	troubles := 0
 	for ctx.Err() == nil {
@@ -103,11 +103,11 @@ func (r *Relay) serve(ctx context.Context, box *outbox.Outbox, full chan struct{
 			troubles++
 			backoff.Wait(ctx, backoff.After(troubles, time.Second, longestPause), nil)
 		case claimed == 0:
-			// What was refused waits by itself, each event for its own next attempt; others must not wait with it.
+			// Refused events have next attempts of their own, so the relay does not wait for them.
 			backoff.Wait(ctx, relayPoll, box.Woken())
 		case claimed < relayBatch:
 			backoff.Wait(ctx, relayRest, nil)
-			// What has woken us meanwhile is in the next batch.
+			// The next batch includes the events that woke us meanwhile.
 			select {
 			case <-box.Woken():
 			default:
@@ -116,8 +116,8 @@ func (r *Relay) serve(ctx context.Context, box *outbox.Outbox, full chan struct{
 	}
 }
 
-// help works beside serve while there is more than one batch, as a second relay would: one is claimed or marked while the other is
-// with the transport. When less comes in it would only make the batches smaller.
+// help publishes beside serve while batches are full, as a second relay would: it claims or marks one batch while the other is with the
+// transport. At lower rates it would only make batches smaller.
 func (r *Relay) help(ctx context.Context, box *outbox.Outbox, full chan struct{}) {
 	for {
 		select {
@@ -131,10 +131,10 @@ func (r *Relay) help(ctx context.Context, box *outbox.Outbox, full chan struct{}
 	}
 }
 
-// pass moves one batch, and says when there may be another. Between the claim and the mark the events are with the transport; the
-// order of the two is what no event is lost by. An error is the outbox's; what the transport refuses is recorded with the event.
+// pass claims one batch, publishes it, and marks what the transport confirmed; full is told when more may be waiting. Events are marked
+// only after they were published, so that none is lost. The error is the outbox's; a refusal of the transport is recorded with its event.
 func (r *Relay) pass(ctx context.Context, box *outbox.Outbox, full chan<- struct{}) (claimed int, err error) {
-	// What was claimed is finished although the process is told to stop: else it would wait for its lease to end.
+	// A stopping process finishes what it claimed; otherwise these events would wait for the end of the lease.
 	claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), claimTimeout)
 	defer cancel()
 	batch, err := box.Claim(claiming, relayBatch, relayLease)

@@ -15,7 +15,7 @@ import (
 
 const (
 	sweepEvery = time.Second
-	// sweepAge keeps the sweep's hands off orders whose saga another process is just starting.
+	// sweepAge leaves out orders whose saga another process is just starting.
 	sweepAge   = 3 * time.Second
 	sweepBatch = 100
 	// sweepAtOnce is how many of them are on their way at a time: after an outage all that came meanwhile wait.
