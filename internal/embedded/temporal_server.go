@@ -58,9 +58,6 @@ var rateLimits = map[string]string{
 	"frontend.namespaceRPS.visibility": "10000",
 }
 
-// RateLimits are the server's ceilings that were lifted, by the name of the setting, with the requests a second that are allowed.
-func RateLimits() map[string]string { return maps.Clone(rateLimits) }
-
 // Temporal is a development server running as a child of this process.
 type Temporal struct {
 	addr, uiAddr string

@@ -1,4 +1,4 @@
-package yardstick_test
+package baseline_test
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 
+	"example.com/orderly/cmd/orderly-bench/baseline"
 	"example.com/orderly/internal/testenv"
-	"example.com/orderly/internal/yardstick"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -28,7 +28,7 @@ func TestEmptyWorkflow(t *testing.T) {
 	c, err := client.Dial(client.Options{HostPort: testenv.Temporal(t, nil)})
 	require.NoError(t, err)
 	defer c.Close()
-	e := yardstick.NewEmpty(c, "empty")
+	e := baseline.NewEmpty(c, "empty")
 	for queue, register := range e.Workers() {
 		w := worker.New(c, queue, worker.Options{})
 		register(w)
@@ -36,7 +36,7 @@ func TestEmptyWorkflow(t *testing.T) {
 		defer w.Stop()
 	}
 	for round, eager := range []bool{false, true, false} {
-		for _, steps := range []yardstick.Steps{yardstick.NoSteps, yardstick.Activities, yardstick.LocalOnes} {
+		for _, steps := range []baseline.Steps{baseline.NoSteps, baseline.Activities, baseline.LocalOnes} {
 			const n = 20
 			e.Expect(n)
 			for i := range n {
@@ -48,7 +48,7 @@ func TestEmptyWorkflow(t *testing.T) {
 	}
 
 	e.Expect(2)
-	run, err := e.Start(t.Context(), "empty-alone-"+rand.Text(), true, yardstick.NoSteps)
+	run, err := e.Start(t.Context(), "empty-alone-"+rand.Text(), true, baseline.NoSteps)
 	require.NoError(t, err)
 	require.NoError(t, run.Get(t.Context(), nil))
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -62,7 +62,7 @@ func TestBroker(t *testing.T) {
 	if url == "" {
 		testenv.Missing(t, "RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672/")
 	}
-	b, err := yardstick.OpenBroker(url, "orderly_test_yardstick_"+rand.Text())
+	b, err := baseline.OpenBroker(url, "orderly_test_baseline_"+rand.Text())
 	require.NoError(t, err)
 	require.Regexp(t, `^RabbitMQ \d+\.`, b.Version())
 	for _, count := range []int{1, 1234, 100} {
@@ -77,7 +77,7 @@ func TestBroker(t *testing.T) {
 
 func TestBrokerThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	_, err := yardstick.OpenBroker("amqp://guest:secret@127.0.0.1:1/", "q")
+	_, err := baseline.OpenBroker("amqp://guest:secret@127.0.0.1:1/", "q")
 	require.ErrorContains(t, err, "RABBITMQ_URL")
 	require.NotContains(t, err.Error(), "secret")
 }
@@ -87,7 +87,7 @@ func TestHandler(t *testing.T) {
 	server := miniredis.RunT(t)
 	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
 	defer func() { _ = rdb.Close() }()
-	handler := yardstick.NewHandler(rdb, "key")
+	handler := baseline.NewHandler(rdb, "key")
 	get := func() *httptest.ResponseRecorder {
 		recorder := httptest.NewRecorder()
 		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/", nil))

@@ -1,6 +1,6 @@
-// Package yardstick is what we are compared with: the libraries we stand on, used alone and as one would for speed. It knows
+// Package baseline is what Orderly is compared with: the libraries we stand on, used alone and as one would for speed. It knows
 // nothing of orders.
-package yardstick
+package baseline
 
 import (
 	"context"

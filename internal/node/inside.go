@@ -1,0 +1,52 @@
+package node
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+	"go.temporal.io/sdk/client"
+
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/outbox"
+	"example.com/orderly/workers"
+)
+
+// Inside is what a benchmark that runs a node with every role in its own process looks at and switches.
+type Inside struct {
+	Temporal client.Client
+	Starter  *workers.Starter
+	Orders   *orders.Service
+	Database *database.DB // of orders
+	Cache    *redis.Client
+	Outboxes map[string]*outbox.Outbox // by service
+	Inboxes  []*listen.Inbox
+	// Asked counts what was asked of all databases so far.
+	Asked func() (statements, transactions int64)
+}
+
+// Inside waits until the node is connected to Temporal. It is for a node with every role.
+func (n *Node) Inside(ctx context.Context) (Inside, error) {
+	temporal, err := n.sagas.connection.Await(ctx)
+	if err != nil {
+		return Inside{}, err
+	}
+	outboxes := map[string]*outbox.Outbox{}
+	for _, s := range Services {
+		if s.Outbox {
+			outboxes[s.Name] = n.stores[s.Name].box
+		}
+	}
+	return Inside{
+		Temporal: temporal, Starter: n.sagas.starter, Orders: n.orders, Database: n.stores["orders"].db, Cache: n.cache,
+		Outboxes: outboxes, Inboxes: n.messaging.inboxes,
+		Asked: func() (statements, transactions int64) {
+			for _, on := range n.stores {
+				statements += on.statements()
+				transactions += on.transactions()
+			}
+			return statements, transactions
+		},
+	}, nil
+}
