@@ -25,7 +25,7 @@ func (b *bench) emptyWorkflows(empty *baseline.Empty) []benchmark {
 		{"plain-start", false, baseline.NoSteps},
 		{"eager-start", true, baseline.NoSteps},
 		{"five-activities", true, baseline.Activities},
-		{"five-local-activities", true, baseline.LocalOnes},
+		{"five-local-activities", true, baseline.LocalActivities},
 	} {
 		all = append(all, benchmark{"EmptyWorkflow/" + kind.name, b.orders, func(ctx context.Context, n int) (result, error) {
 			if err := pause(ctx); err != nil {

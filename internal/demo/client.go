@@ -55,46 +55,46 @@ type Order struct {
 func (o Order) Ended() bool { return o.State != "pending" && o.State != "confirmed" }
 
 // Register registers a customer and signs in; what the client asks from then on, it asks as that customer.
-func (s *Client) Register(ctx context.Context, email, name, password string) error {
-	if err := s.call(ctx, http.MethodPost, s.API+"/v1/users", nil,
+func (c *Client) Register(ctx context.Context, email, name, password string) error {
+	if err := c.call(ctx, http.MethodPost, c.API+"/v1/users", nil,
 		map[string]string{"email": email, "name": name, "password": password}, nil); err != nil {
 		return fmt.Errorf("register a customer: %w", err)
 	}
 	var session struct {
 		Token string `json:"token"`
 	}
-	if err := s.call(ctx, http.MethodPost, s.API+"/v1/sessions", nil,
+	if err := c.call(ctx, http.MethodPost, c.API+"/v1/sessions", nil,
 		map[string]string{"email": email, "password": password}, &session); err != nil {
 		return fmt.Errorf("sign in: %w", err)
 	}
-	s.Token = session.Token
+	c.Token = session.Token
 	return nil
 }
 
 // Place places an order. Idempotent by key.
-func (s *Client) Place(ctx context.Context, key string, lines []Line, method string) (Order, error) {
+func (c *Client) Place(ctx context.Context, key string, lines []Line, method string) (Order, error) {
 	var order Order
-	err := s.call(ctx, http.MethodPost, s.API+"/v1/orders", http.Header{"Idempotency-Key": {`"` + key + `"`}},
+	err := c.call(ctx, http.MethodPost, c.API+"/v1/orders", http.Header{"Idempotency-Key": {`"` + key + `"`}},
 		map[string]any{"lines": lines, "payment_method": method}, &order)
 	return order, err
 }
 
 // Order reads an order.
-func (s *Client) Order(ctx context.Context, id string) (Order, error) {
+func (c *Client) Order(ctx context.Context, id string) (Order, error) {
 	var order Order
-	err := s.call(ctx, http.MethodGet, s.API+"/v1/orders/"+id, nil, nil, &order)
+	err := c.call(ctx, http.MethodGet, c.API+"/v1/orders/"+id, nil, nil, &order)
 	return order, err
 }
 
 // Available is how many pieces of each SKU can still be ordered.
-func (s *Client) Available(ctx context.Context) (map[string]int64, error) {
+func (c *Client) Available(ctx context.Context) (map[string]int64, error) {
 	var list struct {
 		Products []struct {
 			SKU       string `json:"sku"`
 			Available *int64 `json:"available"`
 		} `json:"products"`
 	}
-	if err := s.call(ctx, http.MethodGet, s.API+"/v1/products", nil, nil, &list); err != nil {
+	if err := c.call(ctx, http.MethodGet, c.API+"/v1/products", nil, nil, &list); err != nil {
 		return nil, err
 	}
 	stock := make(map[string]int64, len(list.Products))
@@ -107,9 +107,9 @@ func (s *Client) Available(ctx context.Context) (map[string]int64, error) {
 }
 
 // Book is what the payment provider believes about an order.
-func (s *Client) Book(ctx context.Context, orderID string) ([]sandbox.Charge, error) {
+func (c *Client) Book(ctx context.Context, orderID string) ([]sandbox.Charge, error) {
 	var charges []sandbox.Charge
-	err := s.call(ctx, http.MethodGet, s.sandbox+"/book?order_id="+url.QueryEscape(orderID), nil, nil, &charges)
+	err := c.call(ctx, http.MethodGet, c.sandbox+"/book?order_id="+url.QueryEscape(orderID), nil, nil, &charges)
 	if err != nil {
 		return nil, fmt.Errorf("read the sandbox provider's book (--sandbox-url): %w", err)
 	}
@@ -117,13 +117,13 @@ func (s *Client) Book(ctx context.Context, orderID string) ([]sandbox.Charge, er
 }
 
 // Calls is how often the sandbox provider was asked for what, for an order.
-func (s *Client) Calls(ctx context.Context, orderID string) (map[string]int, error) {
+func (c *Client) Calls(ctx context.Context, orderID string) (map[string]int, error) {
 	var orders map[string]map[string]int
-	err := s.call(ctx, http.MethodGet, s.sandbox+"/sandbox/calls?order_id="+url.QueryEscape(orderID), nil, nil, &orders)
+	err := c.call(ctx, http.MethodGet, c.sandbox+"/sandbox/calls?order_id="+url.QueryEscape(orderID), nil, nil, &orders)
 	return orders[orderID], err
 }
 
-func (s *Client) call(ctx context.Context, method, target string, header http.Header, in, out any) error {
+func (c *Client) call(ctx context.Context, method, target string, header http.Header, in, out any) error {
 	var body bytes.Buffer
 	if in != nil {
 		if err := json.NewEncoder(&body).Encode(in); err != nil {
@@ -140,10 +140,10 @@ func (s *Client) call(ctx context.Context, method, target string, header http.He
 	if in != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
-	if s.Token != "" && strings.HasPrefix(target, s.API) {
-		request.Header.Set("Authorization", "Bearer "+s.Token)
+	if c.Token != "" && strings.HasPrefix(target, c.API) {
+		request.Header.Set("Authorization", "Bearer "+c.Token)
 	}
-	response, err := s.HTTP.Do(request)
+	response, err := c.HTTP.Do(request)
 	if err != nil {
 		return err
 	}

@@ -26,15 +26,15 @@ type Demo struct {
 func (d Demo) Say(line string) { _, _ = fmt.Fprintln(d.Progress, line) }
 
 // Run registers a customer and plays one scenario after the other. The error names everything that is not as it must be.
-func (d Demo) Run(ctx context.Context, shop *Client) error {
+func (d Demo) Run(ctx context.Context, client *Client) error {
 	email := fmt.Sprintf("demo-%s@example.com", uuid.NewString()[:8])
-	if err := shop.Register(ctx, email, "Demo Customer", uuid.NewString()); err != nil {
+	if err := client.Register(ctx, email, "Demo Customer", uuid.NewString()); err != nil {
 		return err
 	}
 	var outcomes []Outcome
 	for _, s := range Scenarios {
 		d.Say("\n" + s.name)
-		o, err := s.play(ctx, shop, func(event string, at time.Time) {
+		o, err := s.play(ctx, client, func(event string, at time.Time) {
 			d.Say("  " + at.Local().Format("15:04:05.000") + "  " + event)
 		})
 		if err != nil {

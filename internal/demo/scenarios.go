@@ -80,27 +80,27 @@ type Outcome struct {
 
 // play places the scenario's order and follows it until everything that must come has come, or patience ends. tell is called
 // with each event as it shows up.
-func (s Scenario) play(ctx context.Context, shop *Client, tell func(event string, at time.Time)) (Outcome, error) {
+func (s Scenario) play(ctx context.Context, client *Client, tell func(event string, at time.Time)) (Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	before, err := shop.Available(ctx)
+	before, err := client.Available(ctx)
 	if err != nil {
 		return Outcome{}, err
 	}
-	order, err := shop.Place(ctx, uuid.NewString(), s.lines, s.method)
+	order, err := client.Place(ctx, uuid.NewString(), s.lines, s.method)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("place the order %q: %w", s.name, err)
 	}
-	order = s.follow(ctx, shop, order, tell)
+	order = s.follow(ctx, client, order, tell)
 
 	// What was seen counts, also when patience ended: the report says what is missing.
 	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	after, err := shop.Available(ctx)
+	after, err := client.Available(ctx)
 	if err != nil {
 		return Outcome{}, err
 	}
-	calls, err := shop.Calls(ctx, order.ID)
+	calls, err := client.Calls(ctx, order.ID)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -109,7 +109,7 @@ func (s Scenario) play(ctx context.Context, shop *Client, tell func(event string
 		Scenario: s.name, OrderID: order.ID, State: order.State, Reason: order.Reason, currency: order.Currency,
 		StockBefore: before[sku], StockAfter: after[sku], Events: TypesOf(order), Mails: len(order.Mails),
 	}
-	charges, err := shop.Book(ctx, order.ID)
+	charges, err := client.Book(ctx, order.ID)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -138,12 +138,12 @@ func (s Scenario) play(ctx context.Context, shop *Client, tell func(event string
 }
 
 // follow polls the order until its end, its events and its mail are there, or ctx ends.
-func (s Scenario) follow(ctx context.Context, shop *Client, order Order, tell func(event string, at time.Time)) Order {
+func (s Scenario) follow(ctx context.Context, client *Client, order Order, tell func(event string, at time.Time)) Order {
 	told := 0
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for {
-		if seen, err := shop.Order(ctx, order.ID); err == nil {
+		if seen, err := client.Order(ctx, order.ID); err == nil {
 			order = seen
 		}
 		for ; told < len(order.Timeline); told++ {

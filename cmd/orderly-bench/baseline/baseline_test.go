@@ -36,7 +36,7 @@ func TestEmptyWorkflow(t *testing.T) {
 		defer w.Stop()
 	}
 	for round, eager := range []bool{false, true, false} {
-		for _, steps := range []baseline.Steps{baseline.NoSteps, baseline.Activities, baseline.LocalOnes} {
+		for _, steps := range []baseline.Steps{baseline.NoSteps, baseline.Activities, baseline.LocalActivities} {
 			const n = 20
 			e.Expect(n)
 			for i := range n {

@@ -7,7 +7,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// NewHandler is a bare gin handler: whatever is asked of it, it answers with what Redis has under key.
+// NewHandler is a bare gin handler that answers each request with the value of key in Redis.
 func NewHandler(rdb *redis.Client, key string) http.Handler {
 	engine := gin.New()
 	engine.GET("/", func(c *gin.Context) {

@@ -24,15 +24,15 @@ const (
 type Steps string
 
 const (
-	NoSteps      Steps = "none"
-	Activities   Steps = "activities"
-	LocalOnes    Steps = "local activities"
-	stepsAsked         = 5
-	stepPatience       = 10 * time.Second
+	NoSteps         Steps = "none"
+	Activities      Steps = "activities"
+	LocalActivities Steps = "local activities"
+	stepsAsked            = 5
+	stepPatience          = 10 * time.Second
 )
 
-// lastOnes is how many of those that returned last are asked for their end: about as many as a worker completes at once.
-const lastOnes = 16
+// askedLast is how many of the workflows that returned last are awaited: about as many as a worker completes at once.
+const askedLast = 16
 
 // Empty is a workflow that does nothing, or asks for steps that do nothing: the least that Temporal can be asked for. Register it with
 // workers of the same client; only then can a start be eager.
@@ -74,7 +74,7 @@ func (e *Empty) run(ctx workflow.Context, steps Steps) error {
 			err = workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 				TaskQueue: e.stepsQueue(), StartToCloseTimeout: stepPatience,
 			}), nothingName).Get(ctx, nil)
-		case LocalOnes:
+		case LocalActivities:
 			err = workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 				ScheduleToCloseTimeout: stepPatience,
 			}), nothingName).Get(ctx, nil)
@@ -134,7 +134,7 @@ func (e *Empty) Await(ctx context.Context) error {
 	}
 	// They have returned; that the server knows is asked of the last ones only, so that asking does not become the work.
 	e.lock.Lock()
-	last := e.returned[max(0, len(e.returned)-lastOnes):]
+	last := e.returned[max(0, len(e.returned)-askedLast):]
 	e.lock.Unlock()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, id := range last {
