@@ -118,7 +118,7 @@ func TestContainersAreGivenWhatTheyRead(t *testing.T) {
 		given := map[string]string{}
 		for variable, value := range service.Environment {
 			require.True(t, read[variable], "%s is given %s, which nothing reads", name, variable)
-			require.NotNil(t, value, "%s is given whatever %s is where it is started", name, variable)
+			require.NotNil(t, value, "%s takes %s from the environment it is started in", name, variable)
 			given[variable] = *value
 		}
 		cfg, err := env.ParseAsWithOptions[config.Config](env.Options{Environment: given})
@@ -175,7 +175,7 @@ func TestContainersStartInTheOrderOfTheirHealth(t *testing.T) {
 	awaited := map[string]bool{}
 	for name, service := range c.Services {
 		if !endsByItself(service) {
-			require.NotNil(t, service.HealthCheck, "nobody can tell whether %s works", name)
+			require.NotNil(t, service.HealthCheck, "no health check tells whether %s works", name)
 			repository, _, _ := strings.Cut(service.Image, ":")
 			known, ok := inImages[repository]
 			require.True(t, ok, "what is in %s is not known", service.Image)
@@ -233,7 +233,7 @@ func TestNoPasswordStandsInTheCompositionAndNoneHasADefault(t *testing.T) {
 	named := regexp.MustCompile(`PASS|PWD|SECRET|TOKEN|CREDENTIAL|API_KEY`)
 	for name, service := range c.Services {
 		for variable, value := range service.Environment {
-			require.NotNil(t, value, "%s is given whatever %s is where it is started", name, variable)
+			require.NotNil(t, value, "%s takes %s from the environment it is started in", name, variable)
 			if at, err := url.Parse(*value); err == nil && at.User != nil {
 				password, _ := at.User.Password()
 				require.True(t, secret(password), "%s: the password in %s does not come from outside", name, variable)
@@ -245,7 +245,7 @@ func TestNoPasswordStandsInTheCompositionAndNoneHasADefault(t *testing.T) {
 			shown = append(shown, service.HealthCheck.Test...)
 		}
 		for _, password := range standIns {
-			require.NotContains(t, strings.Join(shown, " "), password, "%s: everybody on the machine sees arguments", name)
+			require.NotContains(t, strings.Join(shown, " "), password, "%s: every user of the machine sees arguments", name)
 		}
 	}
 }
@@ -273,7 +273,7 @@ func TestImagesArePinnedAndOursIsNotRoot(t *testing.T) {
 		require.False(t, service.Privileged, name)
 		require.Equal(t, []string{"ALL"}, service.CapDrop, name)
 		require.Empty(t, service.Entrypoint, name)
-		require.Equal(t, types.PullPolicyNever, service.PullPolicy, "%s: nobody else has this image", name)
+		require.Equal(t, types.PullPolicyNever, service.PullPolicy, "%s: no registry has this image", name)
 		if service.Build != nil {
 			built++
 		}

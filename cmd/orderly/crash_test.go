@@ -63,7 +63,7 @@ func TestKill(t *testing.T) {
 				p = w.start()
 				began := time.Now()
 				w.requireCompleted(s, orderID)
-				t.Logf("ended %s after the stack was ready again", time.Since(began).Round(time.Millisecond))
+				t.Logf("ended %s after the system was ready again", time.Since(began).Round(time.Millisecond))
 				left, err := s.Available(t.Context())
 				require.NoError(t, err)
 				require.Equal(t, stock["MUG-BLUE"]-2, left["MUG-BLUE"])
@@ -73,7 +73,7 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// An attempt that is frozen after the provider did its work and before anybody heard of it: the attempt that takes over finds
+// An attempt that is frozen after the provider did its work and before its answer was recorded: the attempt that takes over finds
 // the money, and the late one changes nothing when it thaws.
 func TestFrozenAttempt(t *testing.T) {
 	t.Parallel()

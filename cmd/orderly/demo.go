@@ -28,17 +28,17 @@ func demoCommand() *cobra.Command {
 			if api != "" {
 				return d.Run(cmd.Context(), demo.NewClient(api, provider))
 			}
-			return demoOnPrivateStack(cmd.Context(), d)
+			return demoOnOwnNode(cmd.Context(), d)
 		},
 	}
-	command.Flags().StringVar(&api, "url", "", "the API of a running stack, such as http://127.0.0.1:8080 (default: start a private one)")
-	command.Flags().StringVar(&provider, "sandbox-url", "http://127.0.0.1:8090", "the sandbox payment provider of that stack")
+	command.Flags().StringVar(&api, "url", "", "the API of a running system, such as http://127.0.0.1:8080 (default: start a private one)")
+	command.Flags().StringVar(&provider, "sandbox-url", "http://127.0.0.1:8090", "the sandbox payment provider of that system")
 	command.Flags().BoolVar(&asJSON, "json", false, "print one JSON object per order")
 	return command
 }
 
-// demoOnPrivateStack runs the demo on a stack of its own: free ports, a temporary folder, no server that the environment names.
-func demoOnPrivateStack(ctx context.Context, d demo.Demo) (err error) {
+// demoOnOwnNode runs the demo on a node of its own: free ports, a temporary folder, no server that the environment names.
+func demoOnOwnNode(ctx context.Context, d demo.Demo) (err error) {
 	dir, err := os.MkdirTemp("", "orderly-demo-")
 	if err != nil {
 		return err

@@ -146,7 +146,7 @@ func TestRolesDoNotWaitForEachOther(t *testing.T) {
 	d.start("listeners")
 	d.requireCompleted(late, order.ID)
 
-	// The API's own absence is everybody's: its customers come back with the same key.
+	// Without the API no order is accepted: clients come back with the same key.
 	d.stop("api")
 	_, err = s.Place(t.Context(), "while-away", []demo.Line{{SKU: "MUG-BLUE", Quantity: 2}}, "pm_card_visa")
 	require.Error(t, err)

@@ -50,7 +50,7 @@ func TestGreeting(t *testing.T) {
 	}
 }
 
-// The demo on a running stack, as a program reads it; and what /metrics says afterwards.
+// The demo on a running system, as a program reads it; and what /metrics says afterwards.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -83,7 +83,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// demo runs the demo on the running stack and checks what it prints.
+// demo runs the demo on the running system and checks what it prints.
 func (w *world) demo() {
 	w.t.Helper()
 	d := w.launch("demo", "--json", "--url", "http://"+w.api, "--sandbox-url", "http://"+w.book)

@@ -18,7 +18,7 @@ import (
 const deadShown = 100
 
 func eventsCommand() *cobra.Command {
-	dead := &cobra.Command{Use: "dead", Short: "Events a listener gave up on; works beside a running stack"}
+	dead := &cobra.Command{Use: "dead", Short: "Events a listener gave up on; works beside a running system"}
 	dead.AddCommand(
 		&cobra.Command{
 			Use: "list", Short: "List them, with the reason", Args: cobra.NoArgs,
@@ -34,7 +34,7 @@ func eventsCommand() *cobra.Command {
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s, %d attempts, %s\n%s\n", entry.State, entry.Attempts, entry.Reason, entry.Body)
 			return err
 		}),
-		onDead("replay", "Have one handled again, as if it had just arrived",
+		onDead("replay", "Handle one again, as if it had just arrived",
 			func(cmd *cobra.Command, inbox *listen.Inbox, listener, id string) error {
 				return inbox.Replay(cmd.Context(), listener, id)
 			}),

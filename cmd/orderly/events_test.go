@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An operator finds an event a listener gave up on, and has it handled again, or gives up on it, beside the running stack.
+// An operator finds an event a listener gave up on, and has it handled again, or gives up on it, beside the running system.
 func TestDeadEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -14,7 +14,7 @@ import (
 	"example.com/orderly/internal/node"
 )
 
-// healthPatience bounds the whole question. The process answers within two seconds, whatever is down.
+// healthPatience bounds the whole question. The process answers within two seconds, even when what it needs is down.
 const healthPatience = 5 * time.Second
 
 func healthcheckCommand() *cobra.Command {

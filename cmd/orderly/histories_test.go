@@ -99,7 +99,7 @@ func playHistories(w *world, prefix string) {
 		{
 			name: "cancelled-by-operator", state: "cancelled", reason: "cancelled_by_operator", regular: true,
 			events: []string{"order.created.v1", "inventory.reserved.v1", "inventory.released.v1", "order.cancelled.v1"},
-			// Authorised at the provider, and called off before anybody here heard of it.
+			// Authorised at the provider, and cancelled before its answer was recorded.
 			book: sandbox.Charge{Charges: 1},
 			play: func() string {
 				hold := w.hold("confirm", "after")

@@ -117,7 +117,7 @@ func (l *load) requireAllCompleted(stock int64, longest time.Duration) {
 	var wrong errgroup.Group
 	for range 4 {
 		wrong.Go(func() (err error) {
-			for id := range ids { // all of them, so that whoever sends them is not kept
+			for id := range ids { // all of them, so that the sender is not blocked
 				err = errors.Join(err, l.awaitCompleted(id, deadline))
 			}
 			return err

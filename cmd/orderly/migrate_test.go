@@ -22,7 +22,7 @@ import (
 	"example.com/orderly/workflows"
 )
 
-// Whoever waits for it to end well starts the processes next.
+// The processes are started once migrate has succeeded.
 func TestMigrateThatIsInterruptedHasFailed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -86,7 +86,7 @@ func TestMigrateAtOnce(t *testing.T) {
 	require.Equal(t, []int64{received, received, int64(len(list))}, []int64{counted, entered, priced})
 }
 
-// Migrating again, from several processes at once and beside a running system, changes nothing and disturbs nobody.
+// Migrating again, from several processes at once and beside a running system, changes nothing and disturbs no process.
 func TestMigrateBesideARunningSystem(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
@@ -146,7 +146,7 @@ func TestMigrateWithLoginsOfTheirOwn(t *testing.T) {
 	require.Zero(t, code, said)
 }
 
-// keepingOutOfPostgres stands before a PostgreSQL server and lets nobody into the database that every server has.
+// keepingOutOfPostgres stands before a PostgreSQL server and refuses every login to the database that every server has.
 func keepingOutOfPostgres(t *testing.T, target string) string {
 	return standIn(t, func(conn net.Conn) {
 		message, err := pgproto3.NewBackend(conn, conn).ReceiveStartupMessage()

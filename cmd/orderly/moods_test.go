@@ -64,7 +64,7 @@ func TestServersOfAMood(t *testing.T) {
 	}
 }
 
-// A certificate nobody trusts, or TLS on one side alone: waiting does not mend it.
+// A certificate that no client trusts, or TLS on one side alone: waiting does not mend it.
 func TestTLSThatCannotWorkIsRefused(t *testing.T) {
 	t.Parallel()
 	certificate := selfSigned(t)

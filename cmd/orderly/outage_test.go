@@ -67,7 +67,7 @@ func newOutageWorld(t *testing.T) (*deployment, []outagePart) {
 	return newDeploymentOn(t, parts, "TEMPORAL_ADDRESS="+temporal.addr), all
 }
 
-// PostgreSQL, RabbitMQ, Redis and Temporal go away in turn while orders come in, and come back. Nobody gets anything but a clean answer in
+// PostgreSQL, RabbitMQ, Redis and Temporal go away in turn while orders come in, and come back. Every client gets a clean answer in
 // time, and every order that was accepted completes once.
 func TestOutages(t *testing.T) {
 	t.Parallel()

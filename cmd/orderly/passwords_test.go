@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What somebody has written into .env stays, and what the containers lack there is added, whatever was there first.
+// What a user has written into .env stays, and the passwords that it lacks are added.
 func TestPasswordsAreAddedWhereThereAreNone(t *testing.T) {
 	t.Parallel()
 	_, task, found := strings.Cut(readText(t, "../../Taskfile.yml"), "\n  env:\n")

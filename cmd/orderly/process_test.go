@@ -85,7 +85,7 @@ func bare() []string {
 	return kept
 }
 
-// freePorts finds ports nobody listens on. They stay below the range that outgoing connections are given, so that a process
+// freePorts finds ports on which no process listens. They stay below the range that outgoing connections are given, so that a process
 // restarted on one finds it free.
 func freePorts(t *testing.T, count int) []string {
 	t.Helper()
@@ -238,7 +238,7 @@ func (w *world) processes() []int {
 	return pids
 }
 
-// customer registers a customer at the running stack.
+// customer registers a customer at the running system.
 func (w *world) customer() *demo.Client {
 	w.t.Helper()
 	s := demo.NewClient("http://"+w.api, "http://"+w.book)
@@ -344,7 +344,7 @@ func (w *world) release(id string) {
 	require.Equal(w.t, http.StatusNoContent, response.StatusCode)
 }
 
-// lock keeps everybody else from writing to one service's database until the returned function is called.
+// lock keeps all others from writing to one service's database until the returned function is called.
 func (w *world) lock(service string) (unlock func()) {
 	w.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.data, service+".db")+"?_txlock=immediate&_pragma=busy_timeout(5000)")

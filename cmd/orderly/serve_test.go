@@ -69,7 +69,7 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// newLogin makes a login of PostgreSQL with the password s3cret; it has no rights but those of everybody.
+// newLogin makes a login of PostgreSQL with the password s3cret; it has no rights but those of PUBLIC.
 func newLogin(t *testing.T, parts realParts, suffix string) string {
 	t.Helper()
 	login := parts.prefix + suffix

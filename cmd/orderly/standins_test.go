@@ -64,7 +64,7 @@ func moodyRedis(t *testing.T, says string) string {
 	})
 }
 
-// selfSigned is a certificate that nobody trusts.
+// selfSigned is a certificate that no client trusts.
 func selfSigned(t *testing.T) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -96,7 +96,7 @@ func TestTheAPIGoesOnWithoutWhatItOnlyShows(t *testing.T) {
 		seen, err := s.Order(t.Context(), order.ID)
 		return err == nil && len(seen.Timeline) == len(demo.CompletedEvents)
 	})
-	eventually(t, time.Minute, "nobody hears of the older schema", func() bool {
+	eventually(t, time.Minute, "the older schema is not reported", func() bool {
 		status, word := readiness(d.api)
 		return status == http.StatusOK && word == "degraded" && strings.Contains(p.printed(), "the notifications database has an older schema")
 	})
@@ -173,7 +173,7 @@ func TestEachRoleTidiesUpAfterItself(t *testing.T) {
 	d.start(node.AllRoles().Names()...)
 	for _, c := range tables {
 		db := d.parts.open(t, c.service)
-		eventually(t, 30*time.Second, "nobody tidies up "+c.table+" of "+c.service, func() bool {
+		eventually(t, 30*time.Second, "nothing prunes "+c.table+" of "+c.service, func() bool {
 			var left int
 			require.NoError(t, db.Get(t.Context(), &left, `SELECT COUNT(*) FROM `+c.table))
 			return left == 1

@@ -62,7 +62,7 @@ func (w *world) setting(variable string) string {
 	return ""
 }
 
-// Both signals stop everything in order and leave no process behind, whatever has been started by then.
+// Both signals stop everything in order and leave no process behind, also while some parts are still starting.
 func TestStop(t *testing.T) {
 	t.Parallel()
 	for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
@@ -93,7 +93,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// SIGTERM under load: whoever was let in gets an answer, and what was accepted ends after the next start.
+// SIGTERM under load: every request that was accepted gets an answer, and what was accepted ends after the next start.
 func TestStopUnderLoad(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// profiles serves what go tool pprof asks for. It has an address of its own and no default: profiles are nobody else's business.
+// profiles serves what go tool pprof asks for. It has an address of its own and no default, since profiles tell about the inside of a process.
 func profiles() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

@@ -47,7 +47,7 @@ type Config struct {
 	// TemporalNamespace is used in place of TEMPORAL_NAMESPACE; empty for that one.
 	TemporalNamespace string `env:"-"`
 
-	// Inline has the steps of a saga first tried in the process that runs it, which must run every role.
+	// Inline makes sagas first try their steps in the process that runs them, which must run every role.
 	Inline bool `env:"-"`
 
 	// OwnDatabases are the databases of single services, by service: <SERVICE>_DATABASE_URL.

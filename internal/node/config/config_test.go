@@ -8,7 +8,7 @@ import (
 	"example.com/orderly/internal/node/config"
 )
 
-// The private demo brings its own settings. Whatever the environment names must not be touched by it.
+// The private demo brings its own settings. It must not touch what the environment names.
 func TestDatabasesComeFromTheSettingsAlone(t *testing.T) {
 	t.Setenv("ORDERS_DATABASE_URL", "postgres://production/orders")
 	at, err := config.Config{Data: "/tmp/demo"}.DatabaseOf("orders")

@@ -7,8 +7,7 @@ import (
 	"log/slog"
 )
 
-// Part is something that runs for long. Run returns nil once ctx has ended and it has come to rest, or an error when it can't
-// go on.
+// Part is something that runs for long. Run returns nil once ctx has ended and the part has stopped, or an error when it can't go on.
 type Part struct {
 	Name string
 	Run  func(ctx context.Context) error

@@ -21,7 +21,7 @@ func Serve(server *http.Server, listener net.Listener) Serving {
 	return s
 }
 
-// UntilDone serves until ctx ends, and then lets the requests under way come to their end.
+// UntilDone serves until ctx ends, and then waits for the requests under way. beforeStop, where given, is called first.
 func (s Serving) UntilDone(ctx context.Context, beforeStop func() error) error {
 	select {
 	case err := <-s.ended:

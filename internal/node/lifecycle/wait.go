@@ -17,8 +17,7 @@ func Briefly(ctx context.Context, try func(ctx context.Context) error) error {
 	return try(ctx)
 }
 
-// WaitFor tries until it works, ctx ends, or the error is not one of something that may still come up. That it waits, and for
-// what, is said once.
+// WaitFor retries until try succeeds, ctx ends, or the error is not fault.Unavailable. It says once that it waits and for what.
 func WaitFor(ctx context.Context, say func(string), what string, try func(ctx context.Context) error) error {
 	for told := false; ; told = true {
 		err := Briefly(ctx, try)

@@ -43,14 +43,14 @@ func knowsSearchAttributes(ctx context.Context, c client.Client, options client.
 	return false, nil
 }
 
-// registerSearchAttributes registers what is missing, and returns once the server takes sagas that use it. It may be done by several
-// processes at once, and the server refuses all but one of them: hence the further tries.
+// registerSearchAttributes registers what is missing, and returns once the server accepts sagas that use it. It retries because the server
+// refuses all but one of several processes that register at once.
 func registerSearchAttributes(ctx context.Context, c client.Client, namespace string, say func(string)) error {
 	var final error
 	err := keepTrying(ctx, func(ctx context.Context) error {
 		missing, err := missingSearchAttributes(ctx, c, namespace)
 		if unknown := new(serviceerror.NamespaceNotFound); errors.As(err, &unknown) || unanswered(err) {
-			return err // another process has just made it, and the server has not heard of it everywhere; or it is busy
+			return err // another process has just made the namespace and not every part of the server knows it; or the server is busy
 		}
 		if err != nil {
 			final = permitted(err, say, "look at the search attributes")
@@ -79,7 +79,7 @@ func haveSearchAttributes(ctx context.Context, c client.Client, namespace string
 	missing, err := missingSearchAttributes(ctx, c, namespace)
 	switch {
 	case forbidden(err):
-		// Temporal Cloud keeps that list to itself. Whoever may ask for sagas by them sees that they are there.
+		// Temporal Cloud does not show that list. A query by the attributes succeeds only if they are registered.
 		return findable(ctx, c, namespace)
 	case err == nil && len(missing) > 0:
 		return fmt.Errorf("it lacks %s", strings.Join(slices.Sorted(maps.Keys(missing)), ", "))
@@ -107,8 +107,8 @@ func missingSearchAttributes(ctx context.Context, c client.Client, namespace str
 	return missing, nil
 }
 
-// findable asks for sagas by each search attribute. A list of them comes from the server's database, while those who take sagas go
-// by what they remember of the namespace, and refuse what they have not heard of for some seconds; so do queries.
+// findable queries sagas by each search attribute. The list of attributes comes from the server's database, while starts and queries go by a
+// cache, and refuse a new attribute for some seconds: a query that succeeds shows that the cache has it.
 func findable(ctx context.Context, c client.Client, namespace string) error {
 	var named []string
 	for _, name := range slices.Sorted(maps.Keys(workflows.SearchAttributes())) {
@@ -120,7 +120,7 @@ func findable(ctx context.Context, c client.Client, namespace string) error {
 	return err
 }
 
-// searchable is findable where we may ask.
+// searchable is findable, but succeeds where we may not query.
 func searchable(ctx context.Context, c client.Client, namespace string) error {
 	if err := findable(ctx, c, namespace); !forbidden(err) {
 		return err

@@ -46,16 +46,16 @@ func away(err error) error {
 	return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "temporal_unavailable", "Temporal does not answer"), err)
 }
 
-// unanswered tells an outage of Temporal from an answer.
+// unanswered reports whether the error means that Temporal is away or busy, rather than an answer.
 func unanswered(err error) bool {
 	code := serviceerror.ToStatus(err).Code()
 	return code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.ResourceExhausted
 }
 
-// handshakeRefused is what is left of a TLS error in gRPC's. A handshake that was merely cut off reads otherwise.
+// handshakeRefused matches gRPC's text for a handshake that TLS refuses. One that was cut off has another text.
 var handshakeRefused = regexp.MustCompile(`authentication handshake failed: (remote error: )?(tls|x509): `)
 
-// refusal explains an answer of Temporal that waiting can't mend; nil for any other error.
+// refusal explains an error that retrying does not cure, with the variable to correct; it returns nil for any other error.
 func refusal(err error, options client.Options) error {
 	var denied *serviceerror.PermissionDenied
 	var unknown *serviceerror.NamespaceNotFound

@@ -15,15 +15,15 @@ import (
 )
 
 const (
-	// usualRetention is what a namespace of our making gets unless told otherwise.
+	// usualRetention is what a namespace gets that we make, without ORDERLY_TEMPORAL_RETENTION.
 	usualRetention = 7 * 24 * time.Hour
-	// namespacePatience bounds the wait until every part of the server has heard of a new namespace or attribute.
+	// namespacePatience bounds the wait until every part of the server knows a new namespace or attribute.
 	namespacePatience = time.Minute
 )
 
 // PrepareNamespace makes Temporal's namespace where it is missing, sets its retention where that is asked for, and registers our search
-// attributes. What the server does not permit us is said, and is no error: it may have been done by somebody else, and sagas run
-// without search attributes.
+// attributes. What the server does not permit us is reported and is no error: an operator may have done it, and sagas run without search
+// attributes.
 func PrepareNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration, say func(string)) error {
 	var final error
 	err := keepTrying(ctx, func(ctx context.Context) error {
@@ -75,18 +75,18 @@ func makeNamespace(ctx context.Context, c client.Client, namespace string, reten
 	var there *serviceerror.NamespaceAlreadyExists
 	switch {
 	case err != nil && !errors.As(err, &there):
-		return fmt.Errorf("it does not exist and can't be made (have it made, or name another): %w", err)
+		return fmt.Errorf("it does not exist and can't be made (ask for it to be made, or name another): %w", err)
 	case err == nil:
 		say("Made Temporal's namespace " + namespace + "; closed sagas are kept for " + retention.String() + ".")
 	}
-	// Each part of the server remembers which namespaces there are for some seconds.
+	// Each part of the server caches the list of namespaces for some seconds.
 	return keepTrying(ctx, func(ctx context.Context) error {
 		_, err := c.WorkflowService().ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{Namespace: namespace, PageSize: 1})
 		return err
 	})
 }
 
-// permitted turns a right we lack into a word about it.
+// permitted reports an error by which the server does not permit us something, and returns every other error.
 func permitted(err error, say func(string), what string) error {
 	if forbidden(err) {
 		say("Temporal does not permit us to " + what + ": " + err.Error())
@@ -95,7 +95,7 @@ func permitted(err error, say func(string), what string) error {
 	return err
 }
 
-// forbidden reports that the server does not let us ask, or keeps what we ask for to itself.
+// forbidden reports whether the server does not permit the call, or does not implement it.
 func forbidden(err error) bool {
 	var denied *serviceerror.PermissionDenied
 	var unimplemented *serviceerror.Unimplemented
