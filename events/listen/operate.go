@@ -58,9 +58,7 @@ func (in *Inbox) Show(ctx context.Context, listener, eventID string) (Entry, err
 	return r.entry(), err
 }
 
-type getter func(ctx context.Context, dest any, query string, args ...any) error
-
-func (in *Inbox) read(ctx context.Context, get getter, listener, eventID string) (row, error) {
+func (in *Inbox) read(ctx context.Context, get database.Getter, listener, eventID string) (row, error) {
 	var r row
 	err := get(ctx, &r, `
 		SELECT listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,

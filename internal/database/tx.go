@@ -22,6 +22,9 @@ type Tx struct {
 	afterCommit []func()
 }
 
+// Getter reads one row, inside a transaction or outside: it is the method Get of a DB or of a Tx.
+type Getter func(ctx context.Context, dest any, query string, args ...any) error
+
 // InTx runs work in one transaction: committed when work returns nil, rolled back when it returns an error or panics. A
 // transaction that lost to another one (deadlock, serialization failure) is run again, so work must have no effect outside it.
 // Cancelling ctx stops the statements of work; it never interrupts the commit, so nil always means committed and an error

@@ -6,7 +6,6 @@ import (
 	"context"
 	"embed"
 	"fmt"
-	"io/fs"
 
 	"example.com/orderly/events"
 	"example.com/orderly/internal/database"
@@ -29,11 +28,7 @@ var files embed.FS
 
 // Migrations are all tables of the inventory database.
 func Migrations() []database.Migrations {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return []database.Migrations{outbox.Migrations(), step.Migrations(), {Set: "inventory", Files: sub}}
+	return []database.Migrations{outbox.Migrations(), step.Migrations(), database.Embedded("inventory", files)}
 }
 
 // Level is what there is of one SKU. Available is OnHand less Reserved.

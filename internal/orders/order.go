@@ -4,7 +4,6 @@ package orders
 
 import (
 	"embed"
-	"io/fs"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,11 +38,7 @@ var files embed.FS
 
 // Migrations are all tables of the orders database.
 func Migrations() []database.Migrations {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return []database.Migrations{outbox.Migrations(), step.Migrations(), {Set: "orders", Files: sub}}
+	return []database.Migrations{outbox.Migrations(), step.Migrations(), database.Embedded("orders", files)}
 }
 
 // State is where an order stands.

@@ -113,7 +113,7 @@ func (s *Service) claimKey(ctx context.Context, tx *database.Tx, p Placement, or
 	return rows == 1, err
 }
 
-func earlierOrder(ctx context.Context, get getter, p Placement) (orderID string, found bool, err error) {
+func earlierOrder(ctx context.Context, get database.Getter, p Placement) (orderID string, found bool, err error) {
 	var row struct {
 		Fingerprint string `db:"fingerprint"`
 		OrderID     string `db:"order_id"`

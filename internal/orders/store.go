@@ -14,11 +14,8 @@ import (
 	"example.com/orderly/internal/money"
 )
 
-// getter reads one row, inside a transaction or outside.
-type getter func(ctx context.Context, dest any, query string, args ...any) error
-
 // locked reads a row that nobody else changes before the transaction ends.
-func locked(tx *database.Tx) getter {
+func locked(tx *database.Tx) database.Getter {
 	return func(ctx context.Context, dest any, query string, args ...any) error {
 		return tx.Get(ctx, dest, query+tx.LockRows(), args...)
 	}
@@ -75,7 +72,7 @@ func (s *Service) GetOwned(ctx context.Context, customerID, id string) (Order, e
 	return order, err
 }
 
-func find(ctx context.Context, get getter, id string) (Order, error) {
+func find(ctx context.Context, get database.Getter, id string) (Order, error) {
 	if !storable(id) {
 		return Order{}, notFound(id)
 	}

@@ -8,7 +8,6 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"example.com/orderly/events"
@@ -20,11 +19,7 @@ var files embed.FS
 
 // Migrations are the tables a service's database needs for its outbox.
 func Migrations() database.Migrations {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return database.Migrations{Set: "outbox", Files: sub}
+	return database.Embedded("outbox", files)
 }
 
 // Outbox is the outbox of one service.

@@ -9,7 +9,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
@@ -34,11 +33,7 @@ var files embed.FS
 
 // Migrations are all tables of the payments database.
 func Migrations() []database.Migrations {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return []database.Migrations{outbox.Migrations(), step.Migrations(), {Set: "payments", Files: sub}}
+	return []database.Migrations{outbox.Migrations(), step.Migrations(), database.Embedded("payments", files)}
 }
 
 // State is where an order's payment stands in our book.
@@ -70,9 +65,7 @@ func (p payment) key(step, call string) string {
 	return fmt.Sprintf("%s:%s:%d", step, call, p.Attempts)
 }
 
-type getter func(ctx context.Context, dest any, query string, args ...any) error
-
-func find(ctx context.Context, get getter, orderID string) (payment, error) {
+func find(ctx context.Context, get database.Getter, orderID string) (payment, error) {
 	var p payment
 	err := get(ctx, &p, `
 		SELECT order_id, state, given_up, intent_id, amount_minor, currency, payment_method, attempts

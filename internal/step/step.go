@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"example.com/orderly/events"
 	"example.com/orderly/internal/database"
@@ -26,11 +25,7 @@ var files embed.FS
 
 // Migrations are the tables a service's database needs for its steps.
 func Migrations() database.Migrations {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return database.Migrations{Set: "steps", Files: sub}
+	return database.Embedded("steps", files)
 }
 
 // Step is one thing a saga asks of a service.
@@ -180,9 +175,7 @@ func bury(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string) 
 	return nil
 }
 
-type getter func(ctx context.Context, dest any, query string, args ...any) error
-
-func recorded[T any](ctx context.Context, get getter, key string) (T, error) {
+func recorded[T any](ctx context.Context, get database.Getter, key string) (T, error) {
 	var result T
 	var row record
 	if err := get(ctx, &row, `SELECT outcome, result, code, message FROM steps WHERE step_key = ?`, key); err != nil {

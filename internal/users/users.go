@@ -4,7 +4,6 @@ package users
 
 import (
 	"embed"
-	"io/fs"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,11 +17,7 @@ var files embed.FS
 
 // Migrations are the tables of the users database.
 func Migrations() []database.Migrations {
-	sub, err := fs.Sub(files, "migrations")
-	if err != nil {
-		panic(err) // the folder is compiled in
-	}
-	return []database.Migrations{outbox.Migrations(), {Set: "users", Files: sub}}
+	return []database.Migrations{outbox.Migrations(), database.Embedded("users", files)}
 }
 
 // Service reads and writes the users database. Its methods are safe for concurrent use. A database that does not answer is
