@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
-	"slices"
-	"strings"
 	"time"
 
-	enumspb "go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+
+	"example.com/orderly/internal/searchattr"
 )
 
 // awaitReady returns when a workflow with every search attribute could be started, or the reason why that will not be.
@@ -90,34 +87,12 @@ func (t *Temporal) registerSearchAttributes(ctx context.Context, c client.Client
 	if len(cfg.SearchAttributes) == 0 {
 		return nil
 	}
-	operator := c.OperatorService()
-	listed, err := operator.ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: cfg.Namespace})
+	missing, err := searchattr.Missing(ctx, c, cfg.Namespace, cfg.SearchAttributes)
+	if err == nil && len(missing) > 0 {
+		err = searchattr.Add(ctx, c, cfg.Namespace, missing)
+	}
 	if err != nil {
-		return fmt.Errorf("list search attributes: %w", err)
+		return fmt.Errorf("register search attributes: %w", err)
 	}
-	missing := map[string]enumspb.IndexedValueType{}
-	for name, kind := range cfg.SearchAttributes {
-		want, err := enumspb.IndexedValueTypeFromString(kind)
-		if err != nil {
-			return fmt.Errorf("search attribute %s: %w", name, err)
-		}
-		have, ok := listed.GetCustomAttributes()[name]
-		if !ok {
-			missing[name] = want
-		} else if have != want {
-			return fmt.Errorf("search attribute %s is registered as %s, not as %s", name, have, want)
-		}
-	}
-	if len(missing) > 0 {
-		_, err := operator.AddSearchAttributes(ctx,
-			&operatorservice.AddSearchAttributesRequest{Namespace: cfg.Namespace, SearchAttributes: missing})
-		if err != nil && !errors.As(err, new(*serviceerror.AlreadyExists)) {
-			return fmt.Errorf("add search attributes: %w", err)
-		}
-	}
-	query := strings.Join(slices.Sorted(maps.Keys(cfg.SearchAttributes)), " IS NULL AND ") + " IS NULL"
-	return t.until(ctx, func() error {
-		_, err := c.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{Namespace: cfg.Namespace, Query: query})
-		return err
-	})
+	return t.until(ctx, func() error { return searchattr.Query(ctx, c, cfg.Namespace, cfg.SearchAttributes) })
 }

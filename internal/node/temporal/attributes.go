@@ -10,12 +10,11 @@ import (
 	"strings"
 
 	"go.temporal.io/api/enums/v1"
-	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
-	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"example.com/orderly/internal/node/lifecycle"
+	"example.com/orderly/internal/searchattr"
 	"example.com/orderly/workflows"
 )
 
@@ -59,10 +58,7 @@ func registerSearchAttributes(ctx context.Context, c client.Client, namespace st
 		if len(missing) == 0 {
 			return searchable(ctx, c, namespace)
 		}
-		_, err = c.OperatorService().AddSearchAttributes(ctx, &operatorservice.AddSearchAttributesRequest{
-			Namespace: namespace, SearchAttributes: missing,
-		})
-		if err == nil {
+		if err = searchattr.Add(ctx, c, namespace, missing); err == nil {
 			say("Registered the search attributes " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ") + ".")
 			return searchable(ctx, c, namespace)
 		}
@@ -80,7 +76,7 @@ func haveSearchAttributes(ctx context.Context, c client.Client, namespace string
 	switch {
 	case forbidden(err):
 		// Temporal Cloud does not show that list. A query by the attributes succeeds only if they are registered.
-		return findable(ctx, c, namespace)
+		return searchattr.Query(ctx, c, namespace, workflows.SearchAttributes())
 	case err == nil && len(missing) > 0:
 		return fmt.Errorf("it lacks %s", strings.Join(slices.Sorted(maps.Keys(missing)), ", "))
 	}
@@ -89,40 +85,16 @@ func haveSearchAttributes(ctx context.Context, c client.Client, namespace string
 
 // missingSearchAttributes are those of ours that the namespace does not have.
 func missingSearchAttributes(ctx context.Context, c client.Client, namespace string) (map[string]enums.IndexedValueType, error) {
-	registered, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
-	if err != nil {
-		return nil, err
+	missing, err := searchattr.Missing(ctx, c, namespace, workflows.SearchAttributes())
+	if errors.As(err, new(*searchattr.TakenError)) {
+		err = fmt.Errorf("%w: another application uses the name; give Orderly a namespace of its own (TEMPORAL_NAMESPACE)", err)
 	}
-	missing := map[string]enums.IndexedValueType{}
-	for name, kind := range workflows.SearchAttributes() {
-		have, there := registered.GetCustomAttributes()[name]
-		switch {
-		case !there:
-			missing[name] = enums.IndexedValueType(enums.IndexedValueType_shorthandValue[kind])
-		case have.String() != kind:
-			return nil, fmt.Errorf("%s is there as %s and must be %s: another application uses the name; give Orderly a namespace of its own "+
-				"(TEMPORAL_NAMESPACE)", name, have, kind)
-		}
-	}
-	return missing, nil
+	return missing, err
 }
 
-// findable queries sagas by each search attribute. The list of attributes comes from the server's database, while starts and queries go by a
-// cache, and refuse a new attribute for some seconds: a query that succeeds shows that the cache has it.
-func findable(ctx context.Context, c client.Client, namespace string) error {
-	var named []string
-	for _, name := range slices.Sorted(maps.Keys(workflows.SearchAttributes())) {
-		named = append(named, name+" IS NOT NULL")
-	}
-	_, err := c.WorkflowService().ListWorkflowExecutions(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-		Namespace: namespace, PageSize: 1, Query: strings.Join(named, " AND "),
-	})
-	return err
-}
-
-// searchable is findable, but succeeds where we may not query.
+// searchable is nil where queries, and so starts, know our search attributes, or where we may not query.
 func searchable(ctx context.Context, c client.Client, namespace string) error {
-	if err := findable(ctx, c, namespace); !forbidden(err) {
+	if err := searchattr.Query(ctx, c, namespace, workflows.SearchAttributes()); !forbidden(err) {
 		return err
 	}
 	return nil
