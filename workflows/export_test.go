@@ -11,6 +11,18 @@ func MarkAdded(key string) (restore func()) {
 	panic("there is no step " + key)
 }
 
+// AddedSteps are the keys of the steps that were added after sagas were recorded.
+var AddedSteps = addedSteps
+
+// Titles are the titles of all steps, in their order.
+func Titles() []string {
+	var titles []string
+	for _, st := range process {
+		titles = append(titles, st.title)
+	}
+	return titles
+}
+
 // Keys are the keys of all steps, undos and ends.
 func Keys() []string {
 	keys := []string{"rejected", "cancelled", "reversed"}

@@ -69,7 +69,7 @@ func newStage(t *testing.T, inline bool, answers map[string][]error) *stage {
 		env: suite.NewTestWorkflowEnvironment(), in: input, answers: map[string][]error{}, inputs: map[string]any{},
 		standing: activities.Standing{State: orders.Pending},
 	}
-	s.in.Inline = inline
+	s.in.Inline, s.in.Steps = inline, workflows.AddedSteps() // as a saga that is started today
 	for name, list := range answers {
 		s.answers[name] = slices.Clone(list)
 	}

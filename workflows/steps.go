@@ -30,7 +30,8 @@ type undo struct {
 	do    func(ctx workflow.Context, s *saga, key, undoes string) error
 }
 
-// process are all steps in the order in which they are taken. newStep fills it, so no step can be left out of the undoing of all.
+// process are all steps in the order in which they are taken, which is the order of the declarations below. newStep fills it, so no step
+// can be left out of the undoing of all.
 var process []*step
 
 func newStep(st step) *step {
