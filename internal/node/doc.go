@@ -2,5 +2,5 @@
 // meets: what is real and what is embedded is decided here and known nowhere else.
 //
 // Calls between its files go down, in this order: run, node, health, migrate, inboxes, products, roles, table, and below the table what
-// its entries and the node open: sagas, messaging, provider, cache, mails, store, front, process.
+// its entries and the node open: sagas, messaging, provider, cache, mails, store, front, profiles, process. An inside is for benchmarks.
 package node

@@ -130,9 +130,9 @@ func (n *Node) openServices(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		n.stores[s.Name] = on
+		n.stores[s.Name], on.runs = on, n.roles.Has(s.Role)
 		does, err := s.open(ctx, n, on)
-		if err == nil && n.roles.Has(s.Role) {
+		if err == nil && on.runs {
 			err = n.take(ctx, s, on, does)
 		}
 		if err != nil {

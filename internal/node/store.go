@@ -23,6 +23,8 @@ type store struct {
 	db         *database.DB
 	box        *outbox.Outbox
 	inbox      *listen.Inbox // nil where this process runs no listener of the service
+	// runs says that this process runs the service, and does not only read it.
+	runs bool
 	// late says that the database was away when the store was opened, so that its schema is not checked yet.
 	late bool
 }

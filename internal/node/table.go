@@ -118,7 +118,7 @@ func openNotifications(_ context.Context, n *Node, on *store) (_ handlers, err e
 		return notifications.Address{Email: profile.Email, Name: profile.Name}, err
 	}
 	var sender notifications.Sender // none where mails are only shown
-	if n.roles.Has("listeners") {
+	if on.runs {
 		if sender, err = openSender(n.process); err != nil {
 			return handlers{}, err
 		}

@@ -85,36 +85,3 @@ func makeNamespace(ctx context.Context, c client.Client, namespace string, reten
 		return err
 	})
 }
-
-// permitted reports an error by which the server does not permit us something, and returns every other error.
-func permitted(err error, say func(string), what string) error {
-	if forbidden(err) {
-		say("Temporal does not permit us to " + what + ": " + err.Error())
-		return nil
-	}
-	return err
-}
-
-// forbidden reports whether the server does not permit the call, or does not implement it.
-func forbidden(err error) bool {
-	var denied *serviceerror.PermissionDenied
-	var unimplemented *serviceerror.Unimplemented
-	return errors.As(err, &denied) || errors.As(err, &unimplemented)
-}
-
-// keepTrying tries every half second until it works, or namespacePatience is over.
-func keepTrying(ctx context.Context, try func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, namespacePatience)
-	defer cancel()
-	for {
-		err := try(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-ctx.Done():
-			return err
-		}
-	}
-}

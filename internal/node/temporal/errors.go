@@ -1,0 +1,72 @@
+package temporal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"google.golang.org/grpc/codes"
+)
+
+// unanswered reports whether the error means that Temporal is away or busy, rather than an answer.
+func unanswered(err error) bool {
+	code := serviceerror.ToStatus(err).Code()
+	return code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.ResourceExhausted
+}
+
+// handshakeRefused matches gRPC's text for a handshake that TLS refuses. One that was cut off has another text.
+var handshakeRefused = regexp.MustCompile(`authentication handshake failed: (remote error: )?(tls|x509): `)
+
+// refusal explains an error that retrying does not cure, with the variable to correct; it returns nil for any other error.
+func refusal(err error, options client.Options) error {
+	var denied *serviceerror.PermissionDenied
+	var unknown *serviceerror.NamespaceNotFound
+	switch {
+	case errors.As(err, &denied), serviceerror.ToStatus(err).Code() == codes.Unauthenticated:
+		return fmt.Errorf("TEMPORAL_API_KEY or the certificate (TEMPORAL_TLS_*): Temporal at %s refuses us: %w", options.HostPort, err)
+	case errors.As(err, &unknown):
+		return fmt.Errorf("TEMPORAL_NAMESPACE: Temporal at %s has no namespace %q: run orderly migrate, or name another",
+			options.HostPort, options.Namespace)
+	case err != nil && handshakeRefused.MatchString(err.Error()):
+		return fmt.Errorf("TEMPORAL_TLS and TEMPORAL_TLS_*: Temporal at %s and we do not agree on TLS (%w); correct the address, the "+
+			"certificates, or whether TLS is used at all", options.HostPort, err)
+	}
+	return nil
+}
+
+// permitted reports an error by which the server does not permit us something, and returns every other error.
+func permitted(err error, say func(string), what string) error {
+	if forbidden(err) {
+		say("Temporal does not permit us to " + what + ": " + err.Error())
+		return nil
+	}
+	return err
+}
+
+// forbidden reports whether the server does not permit the call, or does not implement it.
+func forbidden(err error) bool {
+	var denied *serviceerror.PermissionDenied
+	var unimplemented *serviceerror.Unimplemented
+	return errors.As(err, &denied) || errors.As(err, &unimplemented)
+}
+
+// keepTrying tries every half second until it works, or namespacePatience is over.
+func keepTrying(ctx context.Context, try func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, namespacePatience)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
