@@ -19,9 +19,9 @@ import (
 // stopTimeout lets the activities that run when the process stops come to their end. It is longer than any attempt.
 const stopTimeout = 15 * time.Second
 
-// Pollers is how many calls of a worker wait for workflow tasks at any time, and as many more for activities: the client's own
-// default, stated because it bounds how fast a worker can be given work, and is printed beside what is measured.
-const Pollers = 2
+// pollers is how many calls of a worker wait for workflow tasks at any time, and as many more for activities: the client's own default,
+// stated because it bounds how fast a worker can be given work.
+const pollers = 2
 
 // Steps measures attempts of activities, by outcome.
 type Steps struct {
@@ -49,8 +49,8 @@ func NewWorker(
 		WorkerStopTimeout:                stopTimeout,
 		DisableRegistrationAliasing:      true,
 		LocalActivityWorkerOnly:          queue == activities.InlineQueue, // its sagas ask for activities on the services' queues
-		MaxConcurrentWorkflowTaskPollers: Pollers,
-		MaxConcurrentActivityTaskPollers: Pollers,
+		MaxConcurrentWorkflowTaskPollers: pollers,
+		MaxConcurrentActivityTaskPollers: pollers,
 		Interceptors:                     append([]interceptor.WorkerInterceptor{&observer{steps: steps, log: log}}, more...),
 	})
 	registry := activities.NewRegistry(w)
