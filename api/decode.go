@@ -9,12 +9,13 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
+
+	"example.com/orderly/internal/paymenttoken"
 )
 
 const maxBody = 64 << 10
@@ -129,12 +130,9 @@ func checkObject(tokens *json.Decoder, t reflect.Type, at string) error {
 	return err
 }
 
-// manyDigits is what every card number is, and next to nothing else: 13 digits or more, with or without separators.
-var manyDigits = regexp.MustCompile(`[0-9](?:[-_ ]?[0-9]){12,}`)
-
 // shown is a name fit to be sent back.
 func shown(name string) string {
-	if len(name) > 64 || manyDigits.MatchString(name) {
+	if len(name) > 64 || paymenttoken.HoldsCardNumber(name) {
 		return "of that name"
 	}
 	return strconv.Quote(name)

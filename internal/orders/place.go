@@ -17,10 +17,8 @@ import (
 	"example.com/orderly/events"
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/paymenttoken"
 )
-
-// methodForm is a provider's token. Card numbers are digits only and never match.
-var methodForm = regexp.MustCompile(`^[a-z]{2,10}_[A-Za-z0-9_]{1,80}$`)
 
 // keyForm is what an idempotency key may look like: up to 255 printable ASCII characters.
 var keyForm = regexp.MustCompile(`^[\x21-\x7e]{1,255}$`)
@@ -40,7 +38,7 @@ func (p Placement) CheckForm() error {
 	if !keyForm.MatchString(p.IdempotencyKey) {
 		return fault.New(fault.Invalid, "idempotency_key_invalid", "the idempotency key is 1 to 255 printable ASCII characters without spaces")
 	}
-	if !methodForm.MatchString(p.PaymentMethod) {
+	if !paymenttoken.Valid(p.PaymentMethod) {
 		return fault.New(fault.Invalid, "payment_method_invalid",
 			"the payment method is a token of the payment provider such as pm_card_visa; card numbers are never accepted")
 	}

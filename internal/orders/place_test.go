@@ -34,6 +34,8 @@ func TestPlaceRefusesWhatCannotBeAnOrder(t *testing.T) {
 		{"no payment method", "payment_method_invalid", method("")},
 		{"a card number", "payment_method_invalid", method("4242424242424242")},
 		{"a card number in a token's clothes", "payment_method_invalid", method("pm_4242 4242 4242 4242")},
+		{"a card number behind a token's prefix", "payment_method_invalid", method("pm_4242424242424242")},
+		{"a card number with underscores", "payment_method_invalid", method("pm_4242_4242_4242_4242")},
 		{"no lines", "no_lines", lines()},
 		{"101 lines", "too_many_lines", lines(slices.Repeat([]orders.Wanted{tea}, 101)...)},
 		{"a quantity of 0", "invalid_quantity", lines(tea, orders.Wanted{SKU: "mug"})},

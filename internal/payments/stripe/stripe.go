@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/payments"
+	"example.com/orderly/internal/paymenttoken"
 )
 
 // Config says how to reach Stripe, or a sandbox that speaks its API.
@@ -89,11 +89,9 @@ func (s *Gateway) Method(ctx context.Context, id string) error {
 	return classify("look-up of a method", "", err)
 }
 
-var token = regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,64}$`)
-
 // checkToken keeps what is not a token, a card number say, from being sent, logged or shown.
 func checkToken(id string) error {
-	if !token.MatchString(id) {
+	if !strings.HasPrefix(id, "pm_") || !paymenttoken.Valid(id) {
 		return fault.New(fault.Invalid, payments.CodeUnknownMethod, "the payment method is not a token of the payment provider (pm_...)")
 	}
 	return nil

@@ -164,13 +164,14 @@ func TestCardNumberIsNeitherSentNorShown(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	g := newGateway(t, stripe.Config{APIKey: "sk_test_orderly", URL: server.URL})
-	const number = "4242424242424242"
-	err := g.Method(t.Context(), number)
-	require.Equal(t, payments.CodeUnknownMethod, fault.CodeOf(err))
-	require.NotContains(t, err.Error(), number)
-	_, err = g.Create(t.Context(), "k", payments.NewIntent{OrderID: "o-1", AmountMinor: 1000, Currency: "USD", Method: number})
-	require.Equal(t, payments.CodeUnknownMethod, fault.CodeOf(err))
-	require.NotContains(t, err.Error(), number)
+	for _, number := range []string{"4242424242424242", "pm_4242424242424242", "pm_4242_4242_4242_4242"} {
+		err := g.Method(t.Context(), number)
+		require.Equal(t, payments.CodeUnknownMethod, fault.CodeOf(err))
+		require.NotContains(t, err.Error(), number)
+		_, err = g.Create(t.Context(), "k", payments.NewIntent{OrderID: "o-1", AmountMinor: 1000, Currency: "USD", Method: number})
+		require.Equal(t, payments.CodeUnknownMethod, fault.CodeOf(err))
+		require.NotContains(t, err.Error(), number)
+	}
 }
 
 func TestGatewayWithoutAKeyIsAConfigurationError(t *testing.T) {
