@@ -116,7 +116,7 @@ func TestServeSaysWhatIsRefused(t *testing.T) {
 	}
 	// One service's database from before anything was migrated.
 	empty := d.parts.prefix + "_empty"
-	require.NoError(t, database.EnsurePostgres(t.Context(), d.parts.server, empty))
+	require.NoError(t, database.EnsureFor(t.Context(), d.parts.server, other(empty)))
 	t.Cleanup(func() { require.NoError(t, database.DropPostgres(context.Background(), d.parts.server, empty)) })
 
 	for name, c := range map[string]struct {

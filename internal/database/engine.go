@@ -70,12 +70,6 @@ func createdMeanwhile(err error) bool {
 	return ok && (pg.Code == "42P04" || pg.Code == "23505")
 }
 
-// EnsurePostgres makes the PostgreSQL database called name on the server of adminURL when it is missing. Safe from several
-// processes at once.
-func EnsurePostgres(ctx context.Context, adminURL, name string) error {
-	return ensure(ctx, adminURL, name, "")
-}
-
 func ensure(ctx context.Context, adminURL, name, owner string) error {
 	return administer(ctx, adminURL, func(admin *DB) error {
 		var exists bool
@@ -100,7 +94,7 @@ func ensure(ctx context.Context, adminURL, name, owner string) error {
 }
 
 // EnsureFor makes the PostgreSQL database that serviceURL names, on the server and with the login of adminURL, when it is missing. It
-// belongs to the login of serviceURL. Databases of other servers are not made.
+// belongs to the login of serviceURL. Safe from several processes at once. Databases of other servers are not made.
 func EnsureFor(ctx context.Context, adminURL, serviceURL string) error {
 	at, err := url.Parse(serviceURL)
 	if err != nil {

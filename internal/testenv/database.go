@@ -52,15 +52,15 @@ func postgres(t testing.TB, server, service string, sets ...database.Migrations)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	name := "orderly_test_" + strings.ToLower(rand.Text()[:12]) + "_" + service
-	require.NoError(t, database.EnsurePostgres(ctx, server, name))
+	at, err := url.Parse(server)
+	require.NoError(t, err)
+	at.Path = "/" + name
+	require.NoError(t, database.EnsureFor(ctx, server, at.String()))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		require.NoError(t, database.DropPostgres(ctx, server, name))
 	})
-	at, err := url.Parse(server)
-	require.NoError(t, err)
-	at.Path = "/" + name
 	return open(t, service, at.String(), sets)
 }
 

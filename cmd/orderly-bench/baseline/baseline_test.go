@@ -64,7 +64,6 @@ func TestBroker(t *testing.T) {
 	}
 	b, err := baseline.OpenBroker(url, "orderly_test_baseline_"+rand.Text())
 	require.NoError(t, err)
-	require.Regexp(t, `^RabbitMQ \d+\.`, b.Version())
 	for _, count := range []int{1, 1234, 100} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		took, err := b.Carry(ctx, count, []byte(`{"id":"x"}`))

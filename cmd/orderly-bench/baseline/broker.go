@@ -59,11 +59,6 @@ func OpenBroker(url, queue string) (_ *Broker, err error) {
 	return b, err
 }
 
-// Version is what the broker says it is, such as "RabbitMQ 4.2.1".
-func (b *Broker) Version() string {
-	return fmt.Sprint(b.publishing.Properties["product"], " ", b.publishing.Properties["version"])
-}
-
 // Carry publishes count persistent messages with the given body and returns how long it took until all were confirmed, consumed and
 // acknowledged.
 func (b *Broker) Carry(ctx context.Context, count int, body []byte) (time.Duration, error) {

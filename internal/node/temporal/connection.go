@@ -61,9 +61,6 @@ func (c *Connection) Await(ctx context.Context) (client.Client, error) {
 	}
 }
 
-// Namespace is the namespace of the sagas, once connected.
-func (c *Connection) Namespace() string { return c.options.Namespace }
-
 // WebUI is the URL of the development server's web UI once connected; empty with an external server.
 func (c *Connection) WebUI() string { return c.webUI }
 
