@@ -3,8 +3,8 @@ package database
 import "encoding/json"
 
 // Among is the condition that column is one of values, and the argument for its placeholder. However many values there are the
-// text is the same, so that the server parses it once. PostgreSQL takes an array it has to make first for a short one, and looks
-// its elements up; of one it is given it would rather read a table of some thousand rows from end to end.
+// text is the same, so that the server parses it once. PostgreSQL assumes that the array of a subselect is short, and finds the rows
+// through an index; with an array as a parameter it would rather read a table of some thousand rows from end to end.
 func (db *DB) Among(column string, values []string) (condition string, arg any) {
 	if db.engine == PostgreSQL {
 		return column + ` = ANY (ARRAY(SELECT unnest(CAST(? AS TEXT[]))))`, values
@@ -18,8 +18,8 @@ func (db *DB) Among(column string, values []string) (condition string, arg any) 
 
 // AmongFree is the condition that column is one of those that query, a SELECT of one column, finds and no other transaction has
 // locked. It belongs into a statement that changes them: they are locked until the end of its transaction. PostgreSQL would be free
-// to run an IN more than once, each time locking other rows; an array is made once, and its elements are looked up whatever the
-// statistics say.
+// to run an IN more than once, each time locking other rows; an array is made once, and its elements are looked up with any
+// statistics.
 func (db *DB) AmongFree(column, query string) string {
 	if db.engine == PostgreSQL {
 		return column + ` = ANY (ARRAY(` + query + ` FOR UPDATE SKIP LOCKED))`
@@ -27,9 +27,9 @@ func (db *DB) AmongFree(column, query string) string {
 	return column + ` IN (` + query + `)`
 }
 
-// Check is condition as one that rows must meet which the statement finds by their key. PostgreSQL would take a bare "state =
-// 'pending'" for a reason to read a partial index of what is pending, with all that is in it: with the statistics of a moment when
-// nothing was, it expects to find a single row there.
+// Check makes condition a mere filter on the rows that the statement finds by their key. PostgreSQL would use a bare "state =
+// 'pending'" to read a whole partial index of what is pending: with statistics gathered while nothing was pending, it expects a
+// single row there.
 func Check(condition string) string {
 	return `CASE WHEN ` + condition + ` THEN TRUE ELSE FALSE END`
 }

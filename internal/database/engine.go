@@ -32,7 +32,7 @@ func (db *DB) hasTable(ctx context.Context, name string) (exists bool, err error
 	return exists, err
 }
 
-// Describe says which server is behind the DB and what it does for durability: what anyone who compares its speed must know.
+// Describe says which server is behind the DB and what it does for durability, on which its speed depends.
 func (db *DB) Describe(ctx context.Context) (text string, err error) {
 	query := `SELECT 'SQLite ' || sqlite_version() || ', journal_mode ' || (SELECT journal_mode FROM pragma_journal_mode)
 		|| ', synchronous ' || (SELECT synchronous FROM pragma_synchronous)`

@@ -41,7 +41,7 @@ func classify(err error) error {
 	return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "database_unavailable", "the database does not answer"), err)
 }
 
-// endings are what is left of a connection that a server or the network ended in the middle of something.
+// endings are the errors of a connection that the server or the network has ended.
 var endings = []error{
 	driver.ErrBadConn, sql.ErrConnDone, pgconn.ErrConnClosed, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded,
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile takes an exclusive lock on path and waits for it until ctx ends. The lock goes with the process, so that one
-// killed halfway blocks nobody.
+// lockFile takes an exclusive lock on path and waits for it until ctx ends. The lock ends with the process, so that one
+// that is killed does not block the others.
 func lockFile(ctx context.Context, path string) (release func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

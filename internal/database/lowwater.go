@@ -8,23 +8,24 @@ import (
 )
 
 const (
-	// lowWaterEvery is how long a low-water mark is believed. What was committed below it waits for as long.
+	// lowWaterEvery is how long a low-water mark is used. A row that is committed with a time before it waits for as long.
 	lowWaterEvery = 5 * time.Second
-	// lowWaterSlack is how long what is due from its beginning may take to be committed, and clocks may differ, without waiting for the next mark.
+	// lowWaterSlack is how far a mark stays behind the clock, so that a row which is due when it is written need not wait for the next
+	// mark: its transaction may take this long, or the clocks of two processes differ by it.
 	lowWaterSlack = 2 * time.Second
-	// lowWaterTimeout bounds a look, and the wait for another's: a server that has vanished must not be waited for without end.
+	// lowWaterTimeout bounds the query for the mark, and the wait for another goroutine's: a server that is gone may never answer.
 	lowWaterTimeout = 5 * time.Second
 )
 
-// LowWater knows from which time on there is something in a queue that waits. An update or a delete leaves the row's old entry in
-// PostgreSQL's indexes until a vacuum; a queue is worked off from its oldest end, so whoever looks for the next would first read past
-// every entry since the last vacuum. SQLite keeps no such entries.
+// LowWater keeps a time before which nothing in a queue waits. An update or a delete leaves the row's old entry in PostgreSQL's
+// indexes until a vacuum; a queue is worked off from its oldest end, so a query for the next rows would first read past every entry
+// since the last vacuum. SQLite keeps no such entries.
 type LowWater struct {
 	db    *DB
 	query string
 	args  []any
 
-	looking     chan struct{} // holds one element while somebody looks; unlike a mutex it can be given up on
+	looking     chan struct{} // holds one element while a query runs; unlike for a mutex, the wait for it can end with a context
 	asked, mark time.Time
 }
 
@@ -34,7 +35,7 @@ func (db *DB) LowWater(query string, args ...any) *LowWater {
 }
 
 // Mark returns a time before which nothing waits. It may be some seconds old, and then overlooks what was committed meanwhile with a
-// time before it: a look that starts here must not be the last one. Unavailable when the database does not answer for seconds.
+// time before it, so callers look again later. Unavailable when the database does not answer for seconds.
 func (w *LowWater) Mark(ctx context.Context, now time.Time) (Time, error) {
 	if w.db.engine == SQLite {
 		return At(time.Unix(0, 0)), nil

@@ -75,7 +75,7 @@ func TestALookForTheMarkIsNotWaitedForWithoutEnd(t *testing.T) {
 			soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			defer cancel()
 			go func() { looked <- look(soon) }()
-			for _, who := range []string{"whoever waits for the one that looks", "the one that looks"} {
+			for _, who := range []string{"the caller that waits for the query of another", "the caller that runs the query"} {
 				select {
 				case err := <-looked:
 					require.ErrorIs(t, err, context.DeadlineExceeded)

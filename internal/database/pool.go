@@ -22,10 +22,10 @@ const maxOpen = 4
 
 // Session is what a connection to PostgreSQL is told first. These are no parameters of the connection, which poolers refuse.
 //
-// A process that vanishes without a word, with its machine, must not keep its locks for longer than a transaction of ours takes
-// (longestTx, a minute): the server would notice after hours. And whatever we ask for all day has an index, while PostgreSQL keeps the
-// plan it made for a connection when the table was small, and read from end to end faster. With such plans made to look dear, it
-// would think of compiling the few statements that do need one.
+// The time-out ends the transaction of a process whose machine has failed, so that it does not keep its locks for longer than a
+// transaction of ours takes (longestTx, a minute); the server would notice the loss after hours. Sequential scans are off because every
+// statement that runs all day has an index, but PostgreSQL keeps the plan that it made for a connection while a table was small and
+// faster to read from end to end. With such scans counted as expensive, jit would compile the few statements that need one.
 const Session = `SET idle_in_transaction_session_timeout = 60000; SET enable_seqscan = off; SET jit = off`
 
 // PostgresPool returns a pool on the PostgreSQL database at rawURL, each connection of which is told Session first. It connects
@@ -66,7 +66,7 @@ func sqliteDSN(path string) string {
 		"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
 }
 
-// Over is a DB on a pool that somebody else opened and closes; reads and writes share it.
+// Over is a DB on a pool that the caller opened and closes; reads and writes share it.
 func Over(name string, engine Engine, pool *sql.DB) *DB {
 	driver := "sqlite"
 	if engine == PostgreSQL {
@@ -76,6 +76,6 @@ func Over(name string, engine Engine, pool *sql.DB) *DB {
 	return &DB{name: name, engine: engine, write: on, read: on}
 }
 
-// Pool is the pool that writes; it stays the DB's to close. On SQLite it has a single connection, so whoever holds a
-// transaction on it must not ask for another.
+// Pool is the pool that writes; the DB closes it. On SQLite it has a single connection, so a caller that holds a transaction on it
+// must not begin another.
 func (db *DB) Pool() *sql.DB { return db.write.DB }

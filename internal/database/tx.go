@@ -59,7 +59,7 @@ func (db *DB) inTxOnce(ctx context.Context, work func(tx *Tx) error) (err error)
 
 	// database/sql rolls a transaction back by itself when its context ends, also between the last statement and the
 	// commit; the outcome must be ours to decide.
-	// The limit is for a server that has vanished without a word, which no statement of ours would ever notice.
+	// The limit is for a server that is gone without having closed the connection: a statement would wait for it without end.
 	own, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestTx)
 	defer cancel()
 	db.transactions.Add(1)
