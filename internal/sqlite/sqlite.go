@@ -1,4 +1,4 @@
-// Package sqlite opens SQLite files. It knows the driver and nothing of ours.
+// Package sqlite opens SQLite files. It imports the driver and no package of ours.
 package sqlite
 
 import (
@@ -29,8 +29,8 @@ type connector struct{ dsn string }
 // Driver implements driver.Connector.
 func (c connector) Driver() driver.Driver { return &sqlite.Driver{} }
 
-// Connect implements driver.Connector. Of several processes that open a new file at once one turns it to WAL, which the others are not
-// made to wait for, whatever their busy_timeout: they are told at once that it is locked.
+// Connect implements driver.Connector. When several processes open a new file at once, one of them turns it to WAL. Meanwhile the others
+// get SQLITE_BUSY at once, since busy_timeout does not apply to that change, so they try again here.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -52,7 +52,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 }
 
-// IsBusy tells whether err is that somebody else holds a lock on the file.
+// IsBusy reports whether err says that another connection holds a lock on the file.
 func IsBusy(err error) bool {
 	lite, ok := errors.AsType[*sqlite.Error](err)
 	return ok && lite.Code()&0xff == sqlite3.SQLITE_BUSY
@@ -135,7 +135,7 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 // Close implements driver.Conn.
 func (c *conn) Close() error {
 	for _, kept := range c.kept {
-		_ = kept.close() // it says again what its last run said
+		_ = kept.close() // it returns the error of the last run again
 	}
 	return c.driverConn.Close()
 }

@@ -39,7 +39,7 @@ func word(t *testing.T, pool *sql.DB, id int) string {
 	return word
 }
 
-// A kept statement must give what a new one would, whatever its last run has come to.
+// A kept statement must give what a new one would, also after a run that failed or was not read to its end.
 func TestAKeptStatementBehavesLikeANewOne(t *testing.T) {
 	t.Parallel()
 

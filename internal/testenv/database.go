@@ -1,5 +1,6 @@
-// Package testenv gives each test a world of its own: databases, brokers and servers that nobody else uses, gone when the test
-// ends. What is not reachable is a skip that says what to set; REQUIRE_INTEGRATION=1 makes such a skip a failure.
+// Package testenv gives each test databases of its own, which are removed when it ends, and the tests of a package one Temporal server.
+// It also records SQL with its plans, and holds payloads against golden files. A server that is not reachable is a skip that says which
+// variable to set; REQUIRE_INTEGRATION=1 makes such a skip a failure.
 package testenv
 
 import (
@@ -90,7 +91,7 @@ func URL(t testing.TB, db *database.DB) string {
 	return at.String()
 }
 
-// Missing skips the test and says which variable would have it run; with REQUIRE_INTEGRATION=1 it fails instead.
+// Missing skips the test and says which variable to set for it to run; with REQUIRE_INTEGRATION=1 it fails instead.
 func Missing(t testing.TB, variable, example string) {
 	t.Helper()
 	if os.Getenv("REQUIRE_INTEGRATION") == "1" {

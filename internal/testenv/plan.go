@@ -44,7 +44,7 @@ type node struct {
 func (n node) addTo(plan *Plan, indent string) {
 	removed := n.Filtered + n.JoinFiltered + n.Rechecked
 	switch {
-	case n.Type == "Bitmap Index Scan": // counts entries, also of rows that are no more, until somebody has tidied up
+	case n.Type == "Bitmap Index Scan": // counts entries, those of deleted rows among them until a vacuum
 	case strings.HasSuffix(n.Type, "Scan"):
 		plan.Rows += int64(n.Loops * (n.ActualRows + removed))
 	default:

@@ -71,7 +71,8 @@ func Temporal(t testing.TB, searchAttributes map[string]string) (hostPort string
 //
 //	func TestMain(m *testing.M) { testenv.Main(m) }
 //
-// without which the server is killed by the kernel when the tests end on Linux, and left running elsewhere. Each of after is called when the tests have ended.
+// without which the server is killed by the kernel when the tests end on Linux, and left running elsewhere. Each of after is called
+// when the tests have ended.
 func Main(m *testing.M, after ...func()) {
 	code := m.Run()
 	for _, do := range after {
