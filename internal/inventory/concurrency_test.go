@@ -116,7 +116,7 @@ func TestManyOrdersAtOnce(t *testing.T) {
 						no++
 					default:
 						requireFault(t, err, fault.Conflict, step.CodeUndone)
-						require.True(t, o.given, "an order nobody gave up was undone")
+						require.True(t, o.given, "an order that was not given up was undone")
 						undone++
 					}
 				}

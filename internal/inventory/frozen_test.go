@@ -104,7 +104,7 @@ func TestReleaseOvertakesAFrozenReserve(t *testing.T) {
 	})
 }
 
-// A transaction that waits for the first SKU has locked no other one, whatever the order of the lines and of the database.
+// A transaction that waits for the first SKU has locked no other one: the order of the lines and the database's collation do not matter.
 func TestRowsAreLockedInOneOrder(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {

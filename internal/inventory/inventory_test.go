@@ -42,7 +42,7 @@ func openStore(t *testing.T, open testenv.Open, stock ...quantity) store {
 
 func (s store) key(prefix string) string { return prefix + "-" + strconv.FormatInt(s.keys.Add(1), 10) }
 
-// reservation asks for lines in the name of an order nobody has heard of.
+// reservation asks for lines in the name of a new order.
 func (s store) reservation(lines ...quantity) inventory.Reservation {
 	order := s.key("order")
 	return inventory.Reservation{Key: order + ":reserve", OrderID: order, Lines: lines}

@@ -92,7 +92,7 @@ func TestReserve(t *testing.T) {
 			require.NoError(t, s.Reserve(s.ctx, r))
 		})
 
-		t.Run("holds a SKU once for an order, whatever the key", func(t *testing.T) {
+		t.Run("holds a SKU once for an order, under any key", func(t *testing.T) {
 			s := openFull(t)
 			r := s.reservation(quantity{"tea", 2})
 			require.NoError(t, s.Reserve(s.ctx, r))

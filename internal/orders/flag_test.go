@@ -117,7 +117,7 @@ func TestFlag(t *testing.T) {
 		})
 
 		t.Run("an order that is not there is not found", func(t *testing.T) {
-			err := s.Flag(s.ctx, orders.Flag{OrderID: "nobody", Attention: orders.Parked})
+			err := s.Flag(s.ctx, orders.Flag{OrderID: "unknown", Attention: orders.Parked})
 			requireFault(t, err, fault.NotFound, "order_not_found")
 		})
 	})

@@ -1,5 +1,5 @@
-// Package orders accepts orders and owns their state, from the price list to the end of each order. What happens to stock and
-// money in between is other services' business.
+// Package orders accepts orders and owns their state, from the price list to the end of each order. Stock and money belong to the
+// services inventory and payments.
 package orders
 
 import (
@@ -51,7 +51,7 @@ const (
 	Completed State = "completed"
 	// Rejected: the business said no before the confirmation; no money is held, the stock is released.
 	Rejected State = "rejected"
-	// Cancelled: somebody called it off before the confirmation; no money is held, the stock is released.
+	// Cancelled: it was called off before the confirmation; no money is held, the stock is released.
 	Cancelled State = "cancelled"
 	// Reversed: it was confirmed and could not be finished; no money is kept, the stock is released.
 	Reversed State = "reversed"

@@ -56,7 +56,7 @@ func (p Placement) fingerprint() string {
 }
 
 // Place accepts the order at the prices of this moment: the order, its lines, its idempotency key and order.created are one
-// commit. Repeating the request with the same key returns the same order with repeated set, whatever became of the prices.
+// commit. Repeating the request with the same key returns the same order with repeated set, even if prices have changed since.
 // Invalid: what CheckForm and the quote refuse, and idempotency_key_reused for another request under a known key.
 func (s *Service) Place(ctx context.Context, p Placement) (order Order, repeated bool, err error) {
 	if err := p.CheckForm(); err != nil {

@@ -14,7 +14,7 @@ import (
 	"example.com/orderly/internal/money"
 )
 
-// locked reads a row that nobody else changes before the transaction ends.
+// locked reads a row and locks it, so that no other transaction changes it before this one ends.
 func locked(tx *database.Tx) database.Getter {
 	return func(ctx context.Context, dest any, query string, args ...any) error {
 		return tx.Get(ctx, dest, query+tx.LockRows(), args...)
@@ -105,8 +105,8 @@ func (s *Service) MarkStarted(ctx context.Context, ids ...string) error {
 	return nil
 }
 
-// MarkUnstarted has the sweep start the saga of an open order anew. It is for an order whose saga Temporal does not know any
-// more; what that one did is answered from the records of its steps. Idempotent.
+// MarkUnstarted makes the sweep start the saga of an open order anew. It is for an order whose saga Temporal does not know any
+// more; what that saga did is answered from the records of its steps. Idempotent.
 func (s *Service) MarkUnstarted(ctx context.Context, id string) error {
 	_, err := s.db.Exec(ctx, `UPDATE orders SET saga_started_at = NULL WHERE id = ? AND state IN ('pending', 'confirmed')`, id)
 	if err != nil {
@@ -115,7 +115,8 @@ func (s *Service) MarkUnstarted(ctx context.Context, id string) error {
 	return nil
 }
 
-// A limit that PostgreSQL cannot know keeps the next two from reading and sorting all there are, whatever its statistics say.
+// Open and Unstarted take their limit from a sub-select, so that PostgreSQL does not know it when it plans. With a limit that it knows,
+// some statistics make it read and sort all rows.
 
 // Open returns the ids of up to limit open orders beyond the id after, in their order, whose saga was started at least age ago.
 func (s *Service) Open(ctx context.Context, age time.Duration, after string, limit int) ([]string, error) {
@@ -147,7 +148,7 @@ func (s *Service) Attentions(ctx context.Context) (map[Attention]int64, error) {
 	return counts, nil
 }
 
-// Unstarted returns up to limit orders, oldest first, that were placed at least age ago and whose saga nobody has seen start.
+// Unstarted returns up to limit orders, oldest first, that were placed at least age ago and whose saga is not marked as started.
 func (s *Service) Unstarted(ctx context.Context, age time.Duration, limit int) ([]Order, error) {
 	var ids []string
 	if err := s.db.Select(ctx, &ids, `

@@ -13,7 +13,7 @@ import (
 	"example.com/orderly/internal/step"
 )
 
-// CodeCancelRequested is the code of the no that meets a confirmation after somebody called the order off.
+// CodeCancelRequested is the code of the no to the confirmation of an order that was called off.
 const CodeCancelRequested = "cancel_requested"
 
 // Move asks for one change of an order's state.
@@ -25,8 +25,7 @@ type Move struct {
 	Reason string `json:"Reason"`
 }
 
-// Confirm is the pivot: pending to confirmed, unless somebody called the order off, which is Declined cancel_requested.
-// Idempotent by Move.Key.
+// Confirm is the pivot: pending to confirmed. Declined cancel_requested for an order that was called off. Idempotent by Move.Key.
 func (s *Service) Confirm(ctx context.Context, m Move) error {
 	return s.move(ctx, m, Confirmed, Pending)
 }

@@ -103,7 +103,7 @@ func TestEndsAreReachedFromTheirState(t *testing.T) {
 		t.Run("an order that is not there is not found", func(t *testing.T) {
 			before := s.rows(t)
 			for _, v := range s.verbs() {
-				requireFault(t, v.run(s.ctx, s.move("nobody", v.name, v.reason)), fault.NotFound, "order_not_found")
+				requireFault(t, v.run(s.ctx, s.move("unknown", v.name, v.reason)), fault.NotFound, "order_not_found")
 			}
 			require.Equal(t, before, s.rows(t))
 		})
