@@ -19,7 +19,7 @@ const (
 	profileTTL = time.Hour // ±10%
 	// longestProfile is the longest a profile can stay in Redis, counted from before its write.
 	longestProfile = profileTTL + profileTTL/10 + time.Minute
-	// An id that nobody has might get an owner; one that was deleted never does.
+	// unknownTTL is short because an unknown id may still become a customer's. The id of a deleted customer never does.
 	unknownTTL = 10 * time.Second
 	// loadPatience bounds a load that has outlived its caller.
 	loadPatience = 3 * time.Second
@@ -30,8 +30,8 @@ const (
 	notThere = payloadSchema + "null"
 )
 
-// Cache is the Service with Redis in front of Profile and Authenticate. Answers and errors are the Service's: a Redis that is
-// down, slow or empty costs time and nothing else. Every write to customers and sessions must go through a
+// Cache is the Service with Redis in front of Profile and Authenticate. Answers and errors are the Service's: with a Redis that is
+// down, slow or empty they come from the database, which takes longer. Every write to customers and sessions must go through a
 // Cache, or others may read the old value until it expires. Its methods are safe for concurrent use.
 type Cache struct {
 	service *Service
@@ -113,8 +113,8 @@ func (c *Cache) Delete(ctx context.Context, id string) error {
 	return nil
 }
 
-// Invalidate removes what is older than the database's version of the profile from the cache. It is for whoever hears of a change
-// (user.updated, user.deleted) whose author may have died before telling Redis. NotFound is not an error here.
+// Invalidate removes what is older than the database's version of the profile from the cache. It is for a listener to user.updated and
+// user.deleted: the process that made the change may have died before it told Redis. NotFound is not an error here.
 func (c *Cache) Invalidate(ctx context.Context, id string) error {
 	_, version, err := c.service.profile(ctx, id)
 	if err != nil && fault.KindOf(err) != fault.NotFound {
@@ -124,8 +124,8 @@ func (c *Cache) Invalidate(ctx context.Context, id string) error {
 	return nil
 }
 
-// outdate tells Redis, and readers already under way here, that older versions of the profile are history. A tombstone and
-// not a deletion: a reader that has loaded the old version but not written it yet would bring it back.
+// outdate tells Redis, and readers already under way here, not to use older versions of the profile. It writes a tombstone and does
+// not delete: a reader that has loaded the old version but not written it yet would bring it back.
 func (c *Cache) outdate(ctx context.Context, id string, version int64) {
 	if c.rdb == nil {
 		return

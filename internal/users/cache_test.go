@@ -322,7 +322,7 @@ func TestALostInvalidationIsMadeUpFor(t *testing.T) {
 		lost := refuse(writer.rdb, tombstones)
 		changed := rename(t, writer, ada.ID, "Countess")
 		require.NoError(t, writer.Delete(t.Context(), bob.ID))
-		require.Equal(t, ada, reader.mustRead(t, ada.ID), "nobody could tell this process yet")
+		require.Equal(t, ada, reader.mustRead(t, ada.ID), "this process could not be told yet")
 		require.Equal(t, changed, writer.mustRead(t, ada.ID))
 		_, err := writer.Profile(t.Context(), bob.ID)
 		requireFault(t, err, fault.NotFound, "user_not_found")
@@ -353,7 +353,7 @@ func TestWithTooManyLostInvalidationsTheCacheIsNotBelieved(t *testing.T) {
 	known := s.mini.DB(0)
 	require.Eventually(t, func() bool { return len(known.Keys()) == 1+4096 }, time.Minute, 20*time.Millisecond)
 	require.Equal(t, changed, writer.mustRead(t, ada.ID))
-	b.clock.move(2 * time.Hour) // whatever was cached before has expired by now
+	b.clock.move(2 * time.Hour) // what was cached before has expired by now
 	s.mini.FastForward(2 * time.Hour)
 	require.Equal(t, changed, writer.mustRead(t, ada.ID))
 	b.withoutSQL(t, func() { require.Equal(t, changed, writer.mustRead(t, ada.ID)) })
@@ -398,7 +398,7 @@ func TestEntriesOfAnotherReleaseAreReadAnew(t *testing.T) {
 		keys := p.rdb.Keys(ctx, s.prefix+"*").Val()
 		require.Len(t, keys, 2)
 		for _, key := range keys {
-			require.NoError(t, p.rdb.HSet(ctx, key, "payload", `9{"ID":"somebody else","UserID":"somebody else"}`).Err())
+			require.NoError(t, p.rdb.HSet(ctx, key, "payload", `9{"ID":"another","UserID":"another"}`).Err())
 		}
 		ask()
 		b.withoutSQL(t, ask)

@@ -53,8 +53,8 @@ func (e entries) put(ctx context.Context, key string, version int64, payload str
 	return written == 1, nil
 }
 
-// detached is a context that keeps ctx's values and ends after patience, whatever happens to ctx: a caller who leaves must
-// neither undo an invalidation nor look like a failure of Redis.
+// detached is a context that keeps ctx's values and ends after patience, also when ctx ends before: a caller that leaves must
+// neither keep an invalidation from being sent nor look like a failure of Redis.
 func detached(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), patience)
 }

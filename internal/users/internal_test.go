@@ -41,7 +41,7 @@ func TestAFloodOfPasswordsIsTurnedAwayAfterABoundedWait(t *testing.T) {
 	})
 }
 
-// What takes time is the hash, and it needs a slot: with all of them taken, whoever would hash has to wait.
+// What takes time is the hash, and it needs a slot: with all of them taken, a login that would hash has to wait.
 func TestAnUnknownAddressCostsAHashLikeAWrongPassword(t *testing.T) {
 	t.Parallel()
 	db := testenv.SQLite(t, "users", Migrations()...)
@@ -53,7 +53,7 @@ func TestAnUnknownAddressCostsAHashLikeAWrongPassword(t *testing.T) {
 	for range hashesAtOnce {
 		s.passwords.slots <- struct{}{}
 	}
-	for _, email := range []string{"ada@example.com", "demo@example.com", "nobody@example.com", "no address"} {
+	for _, email := range []string{"ada@example.com", "demo@example.com", "unknown@example.com", "no address"} {
 		_, _, err := s.Login(t.Context(), email, "wrong horse battery")
 		require.Equal(t, "busy", fault.CodeOf(err), email)
 	}

@@ -36,8 +36,8 @@ const (
 // passwords hashes and verifies, a few at a time.
 type passwords struct {
 	slots chan struct{}
-	// nobody stands in where there is no hash, so that a login takes as long for an unknown address as for a known one.
-	nobody hashed
+	// dummy stands in where there is no hash, so that a login takes as long for an unknown address as for a known one.
+	dummy hashed
 }
 
 // hashed is a password hash; its text form is a PHC string.
@@ -49,8 +49,8 @@ type hashed struct {
 
 func newPasswords() *passwords {
 	return &passwords{
-		slots:  make(chan struct{}, hashesAtOnce),
-		nobody: hashed{cost: currentCost, salt: random(saltBytes), key: random(keyBytes)},
+		slots: make(chan struct{}, hashesAtOnce),
+		dummy: hashed{cost: currentCost, salt: random(saltBytes), key: random(keyBytes)},
 	}
 }
 
@@ -62,10 +62,10 @@ func (p *passwords) hash(ctx context.Context, password string) (string, error) {
 	return h.String(), err
 }
 
-// verify reports whether password is the one behind encoded, and whether encoded should be made anew. An empty encoded is
-// nobody's. Unavailable busy as hash.
+// verify reports whether password is the one behind encoded, and whether encoded should be made anew. No password is right for an
+// empty encoded. Unavailable busy as hash.
 func (p *passwords) verify(ctx context.Context, encoded, password string) (right, stale bool, err error) {
-	want := p.nobody
+	want := p.dummy
 	if encoded != "" {
 		if want, err = parseHashed(encoded); err != nil {
 			return false, false, err

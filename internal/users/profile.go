@@ -90,8 +90,8 @@ func (s *Service) Register(ctx context.Context, r Registration) (Profile, error)
 	return profile, nil
 }
 
-// EnsureCustomer returns the customer with this address, made if missing: with name, and without a password anyone could log
-// in with. Idempotent by email; an existing customer stays as it is. Errors as those of Register.
+// EnsureCustomer returns the customer with this address, made if missing: with name, and without a password, so that no login
+// succeeds. Idempotent by email; an existing customer stays as it is. Errors as those of Register.
 func (s *Service) EnsureCustomer(ctx context.Context, email, name string) (Profile, error) {
 	email, err := normaliseEmail(email)
 	if err != nil {
@@ -202,8 +202,8 @@ func (s *Service) UpdateProfile(ctx context.Context, id string, change Change) (
 	return row.profile(), nil
 }
 
-// whyRefused looks whether somebody else has the address by now, which is what the unique index refuses; engines word
-// that differently.
+// whyRefused looks whether another customer has the address by now, which the unique index refuses. It does not read the error, whose
+// words differ between engines.
 func (s *Service) whyRefused(ctx context.Context, tx *database.Tx, id string, email sql.NullString, refused error) error {
 	var taken bool
 	if err := tx.Get(ctx, &taken, `SELECT EXISTS (SELECT 1 FROM users WHERE email = ? AND id <> ?)`, email, id); err != nil {

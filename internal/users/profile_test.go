@@ -125,7 +125,7 @@ func TestUpdateProfileCountsVersionsWithoutGaps(t *testing.T) {
 
 		_, err = b.service.UpdateProfile(ctx, ada.ID, users.Change{})
 		requireFault(t, err, fault.Invalid, "nothing_to_change")
-		bad := "nobody"
+		bad := "no address"
 		_, err = b.service.UpdateProfile(ctx, ada.ID, users.Change{Email: &bad})
 		requireFault(t, err, fault.Invalid, "invalid_email")
 		_, err = b.service.UpdateProfile(ctx, uuid.NewString(), users.Change{Email: &email})
@@ -162,14 +162,14 @@ func TestDeleteForgetsTheCustomerOnce(t *testing.T) {
 	})
 }
 
-func TestEnsureCustomerMakesOneThatNobodyCanLogInAs(t *testing.T) {
+func TestEnsureCustomerMakesOneThatCannotLogIn(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
 		b := setup(open)
 		ctx := t.Context()
 		made, err := b.service.EnsureCustomer(ctx, "Demo@example.com", "Demo")
 		require.NoError(t, err)
-		again, err := b.service.EnsureCustomer(ctx, "demo@example.com", "Somebody")
+		again, err := b.service.EnsureCustomer(ctx, "demo@example.com", "Another name")
 		require.NoError(t, err)
 		require.Equal(t, made, again)
 		require.Equal(t, []string{"user.registered.v1"}, b.events(t, made.ID))
@@ -203,7 +203,7 @@ func TestTheDatabaseItselfRefusesWhatMustNotBe(t *testing.T) {
 			"a customer without an address":    {`UPDATE users SET email = NULL WHERE id = ?`, []any{ada.ID}},
 			"a deleted customer with a name":   {`UPDATE users SET deleted_at = ?, email = NULL, password_hash = '' WHERE id = ?`, []any{at, ada.ID}},
 			"a deleted customer with a hash":   {`UPDATE users SET deleted_at = ?, email = NULL, name = '' WHERE id = ?`, []any{at, ada.ID}},
-			"a session of nobody":              {insertSession, []any{hash, "nobody", at, database.At(at.Add(1e9))}},
+			"a session of an unknown customer": {insertSession, []any{hash, "unknown", at, database.At(at.Add(1e9))}},
 			"a session that ends as it starts": {insertSession, []any{hash, ada.ID, at, at}},
 			"a token instead of its hash":      {insertSession, []any{"token", ada.ID, at, database.At(at.Add(1e9))}},
 		} {

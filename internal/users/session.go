@@ -180,7 +180,7 @@ func wellFormed(token string) bool {
 	return err == nil && len(raw) == tokenBytes
 }
 
-// hashOf needs no salt: a token is 256 random bits, which nobody can guess from its hash.
+// hashOf needs no salt: a token is 256 random bits, which can't be guessed from its hash.
 func hashOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

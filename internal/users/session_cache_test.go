@@ -111,7 +111,7 @@ func TestARevocationThatRedisNeverHearsOfIsCompleteWithinAMinute(t *testing.T) {
 			},
 		} {
 			if s.mini == nil && name == "by the clock of Redis" {
-				continue // nobody moves a real server's clock
+				continue // a real server's clock can't be moved
 			}
 			b := onSQLite(t)
 			ada := b.register(t, "ada@example.com")

@@ -97,7 +97,7 @@ func TestWrongCredentialsLookAlike(t *testing.T) {
 	var answers []string
 	for _, try := range [][2]string{
 		{"ada@example.com", "wrong horse battery"},
-		{"nobody@example.com", password},
+		{"unknown@example.com", password},
 		{"not an address", password},
 		{"ada@example.com", strings.Repeat("x", 2000)},
 		{"ada@example.com", ""},

@@ -1,5 +1,5 @@
-// Package users keeps the customers: their profiles, their passwords and their sessions. The users database is the truth;
-// Cache puts Redis in front of what is read on every request, and only ever costs or saves time.
+// Package users keeps the customers: their profiles, their passwords and their sessions, all of them in the users database. Cache puts
+// Redis in front of what is read on every request.
 package users
 
 import (

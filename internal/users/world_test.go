@@ -273,7 +273,7 @@ func holdBack(rdb *redis.Client, stop func(name string, args []any) bool) *hold 
 
 func (h *hold) release() { close(h.free) }
 
-// passNext lets through whatever comes from now on; what is held stays held.
+// passNext lets through what comes from now on; what is held stays held.
 func (h *hold) passNext() { h.passing.Store(true) }
 
 func (h *hold) DialHook(next redis.DialHook) redis.DialHook { return next }
