@@ -7,7 +7,7 @@ import (
 )
 
 // answer is a finished response. Only one that is kept is saved under the request's idempotency key: as at Stripe, that is every
-// answer of a request that was executed, whatever its status, and none of a request that was refused before.
+// answer of a request that was executed, with any status, and none of a request that was refused before.
 type answer struct {
 	status     int
 	body       []byte

@@ -47,7 +47,7 @@ func serveUntilKilled(dir string) {
 	panic(server.Serve(listener))
 }
 
-// TestBookSurvivesKill9 kills a sandbox in the middle of many orders, several times over the same book. Whatever was acknowledged
+// TestBookSurvivesKill9 kills a sandbox in the middle of many orders, several times over the same book. What was acknowledged
 // must be there afterwards, and its key must still answer; what was not acknowledged is there wholly or not at all.
 func TestBookSurvivesKill9(t *testing.T) {
 	t.Parallel()

@@ -144,7 +144,7 @@ func TestHeldAnswerHasTakenEffect(t *testing.T) {
 	go func() { first <- b.post(path+"/confirm", "k") }()
 	b.awaitTaken()
 	require.Equal(t, 1, b.book("o-1")[0].Charges, "the money is held")
-	require.Empty(t, first, "and nobody knows")
+	require.Empty(t, first, "and the client has no answer")
 	require.Equal(t, http.StatusOK, b.post(other+"/confirm", "").status, "other orders pass")
 	require.Equal(t, http.StatusOK, b.post(path+"/confirm", "k").status, "a second attempt passes")
 	release()

@@ -174,7 +174,7 @@ func (m *model) refund(t *rapid.T) {
 	m.post("/v1/refunds", url.Values{"payment_intent": {i.id}, "amount": {strconv.FormatInt(amount, 10)}}, want)
 }
 
-// replay sends a request again. Whatever was executed answers the same; what was refused before execution may be judged anew, but in
+// replay sends a request again. What was executed answers the same; what was refused before execution may be judged anew, but in
 // this model it could only be refused again, unless it is a capture or a refund of a valid amount: those are left out.
 func (m *model) replay(t *rapid.T) {
 	if len(m.sent) == 0 {
@@ -208,7 +208,7 @@ func (m *model) forget(*rapid.T) {
 	m.sent = nil
 }
 
-// check compares the books, and the book with itself: these sums must hold whatever the model says.
+// check compares the books, and the book with itself: its sums must hold also where the model is wrong.
 func (m *model) check(t *rapid.T) {
 	_, body := m.serve(http.MethodGet, "/book", "", nil)
 	var book []sandbox.Charge

@@ -1,13 +1,13 @@
 // Package sandbox is a payment provider to develop and test against: a small stateful server that speaks the part of Stripe's
-// v1 API this project uses, with Stripe's idempotency keys, Stripe's errors and, on request, Stripe's unpleasant habits
-// (see Methods). Any client of Stripe works against it unchanged; development and production differ by a URL and a key.
+// v1 API this project uses, with Stripe's idempotency keys, Stripe's errors and, on request, lost answers, failures and delays as at
+// Stripe (see Methods). Any client of Stripe works against it unchanged; development and production differ by a URL and a key.
 //
 // It stands for the world outside, so it shares no code with the payments service and never trusts it: its book has its own
 // constraints, and audits compare the two. One sandbox holds the accounts of all test keys; intents and idempotency keys of one
 // key are invisible to another.
 //
-// Whatever was acknowledged is in one file and survives kill -9 at any moment: an effect, the answer saved for its idempotency key
-// and the mark of a habit that fired are one transaction. Holds, outages and call counts are aids for tests and live in memory.
+// Everything that was acknowledged is in one file and survives kill -9 at any moment: an effect, the answer saved for its idempotency
+// key and the mark of a habit that fired are one transaction. Holds, outages and call counts are aids for tests and live in memory.
 package sandbox
 
 import (
@@ -23,7 +23,7 @@ import (
 	"time"
 )
 
-// ErrLiveKey is returned by Open beside a live key: money that is real must never meet a provider that is not.
+// ErrLiveKey is returned by Open beside a live key: orders of real customers would complete without being paid.
 var ErrLiveKey = errors.New("the sandbox payment provider refuses to start beside a live Stripe key (sk_live_... or rk_live_...)")
 
 // Config says where the book is kept and how the sandbox keeps time. The zero value of everything but Dir works.
