@@ -74,7 +74,7 @@ func writePid(file *os.File) error {
 	return err
 }
 
-// holder reads the pid written by whoever has the lock; it may not have got so far yet.
+// holder reads the pid that the process with the lock has written; it may not have done so yet.
 func holder(file *os.File) string {
 	b, err := io.ReadAll(io.LimitReader(file, 32))
 	if pid := strings.TrimSpace(string(b)); err == nil && pid != "" {

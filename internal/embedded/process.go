@@ -45,8 +45,8 @@ func endOrphan(ctx context.Context, pidFile, mark string) error {
 	return os.Remove(pidFile)
 }
 
-// endGroup kills without asking first: whoever started the process died the same way, and what it keeps on disk is
-// made to survive that.
+// endGroup sends SIGKILL and no SIGTERM before it: the process that left the group behind was killed in the same way, and what the
+// group keeps on disk survives that.
 func endGroup(ctx context.Context, pid int, running func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -6,7 +6,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// Redis is a Redis server in this process. It keeps nothing on disk: what it holds has its truth elsewhere.
+// Redis is a Redis server in this process. It keeps nothing on disk: it is only used as a cache.
 type Redis struct {
 	server *miniredis.Miniredis
 	addr   string

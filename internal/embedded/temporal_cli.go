@@ -130,7 +130,7 @@ func (s cliSource) fill(ctx context.Context, place cliPlace) error {
 		err = place.adopt(place.built())
 	}
 	if err != nil {
-		_ = place.clear() // whoever tries next clears first
+		_ = place.clear() // the next attempt clears first, too
 		return fmt.Errorf("download it: %w; build it: %w", downloadErr, err)
 	}
 	return place.clear()

@@ -24,11 +24,11 @@ import (
 
 const downloadTimeout = time.Minute
 
-var errBuildGoesOn = errors.New("time is up; the build goes on by itself, and whoever asks next finds it finished")
+var errBuildGoesOn = errors.New("time is up; the build goes on by itself: try again in some minutes")
 
-// downloadCLI fetches the CLI into dir through the SDK. The only door the SDK has to its download also starts the server
-// it fetched and would leave it running if the time ended just then. So the address given to that server is taken
-// already, by a gRPC server of ours that satisfies the SDK's greeting, and the fetched one ends itself at once.
+// downloadCLI fetches the CLI into dir through the SDK. The only function of the SDK that downloads it also starts the server
+// that it fetched, and would leave it running if the time ended just then. So the address given to that server is taken
+// already, by a gRPC server of ours that answers the SDK's first call, and the fetched server ends itself at once.
 func downloadCLI(ctx context.Context, dir string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
@@ -55,8 +55,8 @@ func downloadCLI(ctx context.Context, dir string) (string, error) {
 	return filepath.Join(dir, "temporal-cli-v"+TemporalCLIVersion), nil
 }
 
-// build has the Go toolchain install the CLI into the work folder. The child has a session of its own and holds the
-// lock, so it outlives this process without anyone starting a second one beside it.
+// build makes the Go toolchain install the CLI into the work folder. The child has a session of its own and holds the
+// lock, so it outlives this process, and no other process starts a second build beside it.
 func (s cliSource) build(ctx context.Context, place cliPlace, lock *os.File) error {
 	goTool, err := s.lookPath("go")
 	if err != nil {

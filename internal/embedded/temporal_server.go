@@ -182,7 +182,7 @@ func (t *Temporal) Addr() string { return t.addr }
 // UIAddr is host:port of the web UI, "" without one.
 func (t *Temporal) UIAddr() string { return t.uiAddr }
 
-// Done is closed when the server has ended, for whatever reason.
+// Done is closed when the server has ended, by Stop or by itself.
 func (t *Temporal) Done() <-chan struct{} { return t.done }
 
 // Err says, once Done is closed, why the server ended by itself; nil after Stop.
@@ -219,7 +219,7 @@ func (t *Temporal) Stop(ctx context.Context) error {
 
 func (t *Temporal) signal(signal syscall.Signal) {
 	select {
-	case <-t.done: // the pid may be someone else's by now
+	case <-t.done: // the pid may be that of another process by now
 	default:
 		_ = syscall.Kill(-t.pid, signal)
 	}

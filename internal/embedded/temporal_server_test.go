@@ -221,7 +221,7 @@ func openWorkflow(t *testing.T, addr, id string, attributes ...temporal.SearchAt
 	t.Helper()
 	_, err := dial(t, addr).ExecuteWorkflow(context.Background(), client.StartWorkflowOptions{
 		ID: id, TaskQueue: t.Name(), TypedSearchAttributes: temporal.NewSearchAttributes(attributes...),
-	}, "Nobody")
+	}, "NoSuchWorkflow")
 	require.NoError(t, err)
 }
 
