@@ -1,5 +1,5 @@
-// Package api is the HTTP door. It knows what a request looks like and which status a failure has; what may be ordered, by whom
-// and at what price is the services' business.
+// Package api is the HTTP API. It decides what a request looks like and which status a failure has; the services decide what may be
+// ordered, by whom and at what price.
 package api
 
 import (
@@ -19,8 +19,8 @@ import (
 )
 
 func init() {
-	// Gin's mode is a global of the process and nobody else uses gin. In its debug mode it prints to stdout, where `orderly dev`
-	// and `orderly demo --json` speak.
+	// Gin's mode is a global of the process, and no other package of the product uses gin. In its debug mode gin prints to stdout, which
+	// is for the output of `orderly dev` and `orderly demo --json`.
 	gin.SetMode(gin.ReleaseMode)
 }
 
@@ -30,16 +30,16 @@ type Config struct {
 	Stock  *inventory.Service
 	Users  *users.Cache
 
-	// Timeline is the journal's Events: what was said about an order. Where it fails, an order is shown without.
+	// Timeline is the journal's Events: the events about an order. When it fails, the order is shown without them.
 	Timeline func(ctx context.Context, orderID string) ([]events.Event, error)
-	// Mails is that of the notifications: the mails about an order. Where it fails, an order is shown without.
+	// Mails is that of the notifications: the mails about an order. When it fails, the order is shown without them.
 	Mails func(ctx context.Context, orderID string) ([]notifications.Sent, error)
 	// CheckMethod asks the payment provider whether it knows a payment method. A final error (fault.Final) refuses the order. With
 	// any other, or after a second, the order is accepted and its saga finds out.
 	CheckMethod func(ctx context.Context, id string) error
 	// StartSaga starts the saga of an order that was just committed. It may fail: the sweep starts what is left.
 	StartSaga func(ctx context.Context, order orders.Order) error
-	// AwaitEnd returns when the order has ended or ctx has; nil means go and look.
+	// AwaitEnd returns when the order has ended or ctx has. The order is read from the database after either.
 	AwaitEnd func(ctx context.Context, orderID string) error
 
 	// Ready are the databases this process owns: one that is down makes /readyz a 503.
@@ -77,8 +77,8 @@ func New(cfg Config) *API {
 	return a
 }
 
-// NewHealth returns the part of the API that every process has, whatever it does: /healthz, /readyz and /metrics. Of cfg it takes
-// what is about that.
+// NewHealth returns the part of the API that a process with any role has: /healthz, /readyz and /metrics. It uses the fields of cfg
+// that these need.
 func NewHealth(cfg Config) *API {
 	if cfg.AnswerWithin == 0 {
 		cfg.AnswerWithin = answerWithin

@@ -9,11 +9,12 @@ import (
 	"example.com/orderly/internal/fault"
 )
 
-// errStarting is told to whoever comes before there is an API.
+// errStarting is the answer to a request that comes before there is an API.
 var errStarting = fault.New(fault.Unavailable, "starting", "this process is still starting; try again")
 
-// Door answers from the moment a process listens. Before there is an API behind it, it is alive and not ready, and has everybody else
-// come back: without it their requests would hang, and whoever restarts what does not answer would never let it come up.
+// Door answers from the moment a process listens. Before there is an API behind it, /healthz says that the process is alive, /readyz
+// that it is starting, and any other request is answered 503 with Retry-After. Without it requests would hang, and a supervisor that
+// restarts what does not answer would never let the process finish its start.
 type Door struct {
 	log *slog.Logger
 	api atomic.Pointer[API]
@@ -22,7 +23,7 @@ type Door struct {
 // NewDoor returns a door with nothing behind it.
 func NewDoor(log *slog.Logger) *Door { return &Door{log: log} }
 
-// Open has a answer everything from now on.
+// Open makes a answer all requests from now on.
 func (d *Door) Open(a *API) { d.api.Store(a) }
 
 // ServeHTTP implements http.Handler.

@@ -12,7 +12,7 @@ import (
 	"example.com/orderly/api"
 )
 
-// A process that listens and has nothing to answer with yet is alive, is not ready, and lets nobody hang.
+// A process that listens and has no API yet is alive, is not ready, and answers every request at once.
 func TestDoor(t *testing.T) {
 	t.Parallel()
 	door := api.NewDoor(slog.New(slog.DiscardHandler))

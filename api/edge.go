@@ -180,7 +180,7 @@ func requestID(h http.Header) string {
 	return uuid.NewString()
 }
 
-// answer is a response that nobody has seen yet.
+// answer is a response that is not sent yet.
 type answer struct {
 	header http.Header
 	status int

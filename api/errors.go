@@ -51,7 +51,7 @@ func failureOf(ctx context.Context, err error) failure {
 	}
 	f, ok := fault.As(err)
 	if !ok && ctx.Err() != nil {
-		// Whatever a driver calls it, it was interrupted and is no defect.
+		// Each driver names this differently, but all of it is an interruption and no defect.
 		f = errTooLate
 	}
 	status := http.StatusInternalServerError

@@ -119,7 +119,7 @@ func (a *API) awaitEnd(c *gin.Context, order orders.Order, wait time.Duration) (
 	return a.cfg.Orders.Get(ctx, order.ID)
 }
 
-// preferredWait is the wait of the Prefer header (RFC 7240), 0 if there is none that can be read: a preference is not an order.
+// preferredWait is the wait of the Prefer header (RFC 7240), 0 if there is none that can be read: servers may ignore a preference.
 func preferredWait(h http.Header) time.Duration {
 	for preference := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
 		preference, _, _ = strings.Cut(preference, ";")

@@ -55,7 +55,7 @@ type mailBody struct {
 	SentAt   time.Time `json:"sent_at"`
 }
 
-// orderOf leaves out the payment method and whatever only an operator can act on.
+// orderOf leaves out the payment method and what only an operator can act on.
 func orderOf(o orders.Order) orderBody {
 	body := orderBody{
 		ID: o.ID, State: string(o.State), Reason: o.Reason, Attention: string(o.Attention), Lines: make([]lineBody, len(o.Lines)),
