@@ -5,7 +5,7 @@ import "errors"
 // Closers closes what was opened, last first. The zero value is ready to use.
 type Closers struct{ all []func() error }
 
-// Add adds what closes something that was just opened.
+// Add adds the function that closes what was just opened.
 func (c *Closers) Add(closer func() error) { c.all = append(c.all, closer) }
 
 // Close calls all that were added, in reverse order, each once.

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Serving is an HTTP server at work.
+// Serving is an HTTP server that has been started.
 type Serving struct {
 	server *http.Server
 	ended  chan error
@@ -21,7 +21,8 @@ func Serve(server *http.Server, listener net.Listener) Serving {
 	return s
 }
 
-// UntilDone serves until ctx ends, and then waits for the requests under way. beforeStop, where given, is called first.
+// UntilDone serves until ctx ends. It then calls beforeStop, where given, and waits at most ten seconds for the requests under way before
+// it closes their connections. An error of beforeStop is returned at once, and the server goes on until Close.
 func (s Serving) UntilDone(ctx context.Context, beforeStop func() error) error {
 	select {
 	case err := <-s.ended:
@@ -33,7 +34,6 @@ func (s Serving) UntilDone(ctx context.Context, beforeStop func() error) error {
 			return err
 		}
 	}
-	// ctx has ended, the requests under way have not.
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	if err := s.server.Shutdown(grace); err != nil {

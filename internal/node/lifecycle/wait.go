@@ -38,7 +38,7 @@ func WaitFor(ctx context.Context, say func(string), what string, try func(ctx co
 	}
 }
 
-// UnlessStopped drops the error of something that was interrupted because we are told to stop.
+// UnlessStopped returns nil once ctx has ended, since err then only says that the work was interrupted; before that it returns err.
 func UnlessStopped(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
