@@ -10,8 +10,8 @@ import (
 func (n *Node) api() *api.API {
 	cfg := api.Config{Registerer: n.metrics, Gatherer: n.metrics, Logger: n.log, Now: n.now}
 	for _, s := range n.roles.services() {
-		on := n.stores[s.Name]
-		check := api.Check{Name: s.Name + " database", Ping: on.ping()}
+		st := n.stores[s.Name]
+		check := api.Check{Name: s.Name + " database", Ping: st.ping()}
 		if n.roles.require(s) {
 			cfg.Ready = append(cfg.Ready, check)
 		} else {

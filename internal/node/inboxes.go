@@ -27,11 +27,11 @@ func WithInboxes(
 		if err := requireFile(cfg, s.Name); err != nil {
 			return err
 		}
-		on, err := openStore(ctx, p, s.Name, s.Migrations(), true)
+		st, err := openStore(ctx, p, s.Name, s.Migrations(), true)
 		if err != nil {
 			return err
 		}
-		inbox, err := listen.OpenForAdmin(ctx, on.db.Pool(), string(on.db.Engine()), s.Listens, listen.Options{Log: p.log})
+		inbox, err := listen.OpenForAdmin(ctx, st.db.Pool(), string(st.db.Engine()), s.Listens, listen.Options{Log: p.log})
 		if err != nil {
 			return err
 		}

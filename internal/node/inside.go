@@ -42,9 +42,9 @@ func (n *Node) Inside(ctx context.Context) (Inside, error) {
 		Temporal: temporal, Starter: n.sagas.starter, Orders: n.orders, Database: n.stores["orders"].db, Cache: n.cache,
 		Outboxes: outboxes, Inboxes: n.messaging.inboxes,
 		Asked: func() (statements, transactions int64) {
-			for _, on := range n.stores {
-				statements += on.statements()
-				transactions += on.transactions()
+			for _, st := range n.stores {
+				statements += st.statements()
+				transactions += st.transactions()
 			}
 			return statements, transactions
 		},

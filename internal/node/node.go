@@ -100,7 +100,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *Node, err error
 
 // keepsFiles reports whether anything of this process is kept in the data folder, which one process at a time may use.
 func (n *Node) keepsFiles() bool {
-	return n.roles.embeddedDatabase(n.cfg) != "" || n.roles.useTemporal() && n.cfg.TemporalAddress == "" ||
+	return n.roles.embeddedDatabaseSetting(n.cfg) != "" || n.roles.useTemporal() && n.cfg.TemporalAddress == "" ||
 		n.develop && n.cfg.EmbedsProvider()
 }
 
@@ -126,14 +126,14 @@ func (n *Node) openServices(ctx context.Context) (err error) {
 		n.SandboxAddr = n.provider.sandboxAddr()
 	}
 	for _, s := range n.roles.services() {
-		on, err := openStore(ctx, n.process, s.Name, s.Migrations(), n.roles.require(s))
+		st, err := openStore(ctx, n.process, s.Name, s.Migrations(), n.roles.require(s))
 		if err != nil {
 			return err
 		}
-		n.stores[s.Name], on.runs = on, n.roles.Has(s.Role)
-		does, err := s.open(ctx, n, on)
-		if err == nil && on.runs {
-			err = n.take(ctx, s, on, does)
+		n.stores[s.Name], st.runs = st, n.roles.Has(s.Role)
+		h, err := s.open(ctx, n, st)
+		if err == nil && st.runs {
+			err = n.addService(ctx, s, st, h)
 		}
 		if err != nil {
 			return err
@@ -145,20 +145,20 @@ func (n *Node) openServices(ctx context.Context) (err error) {
 	return nil
 }
 
-// take makes this process do what a service that runs here needs done.
-func (n *Node) take(ctx context.Context, s Service, on *store, does handlers) (err error) {
+// addService makes this process do what a service that runs here needs done.
+func (n *Node) addService(ctx context.Context, s Service, st *store, h handlers) (err error) {
 	if s.Outbox {
-		n.messaging.outboxes = append(n.messaging.outboxes, on.box)
+		n.messaging.outboxes = append(n.messaging.outboxes, st.box)
 	}
-	if does.activities != nil {
-		n.sagas.activities[s.Queue] = does.activities
+	if h.activities != nil {
+		n.sagas.activities[s.Queue] = h.activities
 	}
-	if len(does.listeners) > 0 {
-		on.inbox, err = listen.Open(ctx, on.db.Pool(), string(on.db.Engine()), does.listeners, listen.Options{Now: n.now, Log: n.log})
+	if len(h.listeners) > 0 {
+		st.inbox, err = listen.Open(ctx, st.db.Pool(), string(st.db.Engine()), h.listeners, listen.Options{Now: n.now, Log: n.log})
 		if err != nil {
 			return err
 		}
-		n.messaging.inboxes = append(n.messaging.inboxes, on.inbox)
+		n.messaging.inboxes = append(n.messaging.inboxes, st.inbox)
 	}
 	return nil
 }

@@ -72,13 +72,13 @@ func (of Roles) HTTPAddr(cfg config.Config) (setting, addr string) {
 	return "ORDERLY_HEALTH_ADDR", of[0].health
 }
 
-// embeddedDatabase is the variable that would replace a database of these roles that is a file; empty when none is.
-func (of Roles) embeddedDatabase(cfg config.Config) (setting string) {
+// embeddedDatabaseSetting is the variable that would replace a database of these roles that is a file; empty when none is.
+func (of Roles) embeddedDatabaseSetting(cfg config.Config) (setting string) {
 	var names []string
 	for _, s := range of.services() {
 		names = append(names, s.Name)
 	}
-	return cfg.EmbeddedDatabase(names)
+	return cfg.EmbeddedDatabaseSetting(names)
 }
 
 // CheckServable reports what is missing to serve these roles. One process with every role can bring its own parts; several processes
@@ -90,7 +90,7 @@ func (of Roles) CheckServable(cfg config.Config) error {
 		if cfg.Inline {
 			return fmt.Errorf("%s can't be --inline: a saga's steps are only at hand where one process runs every role: serve all --inline", command)
 		}
-		if setting := of.embeddedDatabase(cfg); setting != "" {
+		if setting := of.embeddedDatabaseSetting(cfg); setting != "" {
 			return missing(setting, "processes of different roles share their databases, such as postgres://user@host:5432/orderly")
 		}
 		if cfg.RabbitMQURL == "" {

@@ -51,7 +51,7 @@ type Service struct {
 	Listens []listen.Subscription
 	// open makes the service on its database, in a process with a role that runs, needs or reads it. Services are opened in the order of
 	// the table. What it returns is used where the service runs.
-	open func(ctx context.Context, n *Node, on *store) (handlers, error)
+	open func(ctx context.Context, n *Node, st *store) (handlers, error)
 }
 
 // handlers are what a process does for a service that it runs.
@@ -64,34 +64,34 @@ type handlers struct {
 var Services = []Service{
 	{
 		Name: "orders", Migrations: orders.Migrations, Role: "orders", NeededBy: []string{"api"}, Outbox: true, Queue: activities.OrdersQueue,
-		open: func(_ context.Context, n *Node, on *store) (handlers, error) {
-			n.orders = orders.New(on.box, n.metrics)
+		open: func(_ context.Context, n *Node, st *store) (handlers, error) {
+			n.orders = orders.New(st.box, n.metrics)
 			return handlers{activities: func(r worker.Registry) { activities.RegisterOrders(r, n.orders) }}, nil
 		},
 	},
 	{
 		Name: "inventory", Migrations: inventory.Migrations, Role: "inventory", ReadBy: []string{"api"}, Outbox: true,
 		Queue: activities.InventoryQueue,
-		open: func(_ context.Context, n *Node, on *store) (handlers, error) {
-			n.inventory = inventory.New(on.box)
+		open: func(_ context.Context, n *Node, st *store) (handlers, error) {
+			n.inventory = inventory.New(st.box)
 			return handlers{activities: func(r worker.Registry) { activities.RegisterInventory(r, n.inventory) }}, nil
 		},
 	},
 	{
 		Name: "payments", Migrations: payments.Migrations, Role: "payments", Outbox: true, Queue: activities.PaymentsQueue,
-		open: func(_ context.Context, n *Node, on *store) (handlers, error) {
-			service := payments.New(on.box, n.provider.gateway)
+		open: func(_ context.Context, n *Node, st *store) (handlers, error) {
+			service := payments.New(st.box, n.provider.gateway)
 			return handlers{activities: func(r worker.Registry) { activities.RegisterPayments(r, service) }}, nil
 		},
 	},
 	{
 		// It has no steps and no process of its own.
 		Name: "users", Migrations: users.Migrations, Role: "api", ReadBy: []string{"listeners"}, Outbox: true,
-		open: func(ctx context.Context, n *Node, on *store) (_ handlers, err error) {
+		open: func(ctx context.Context, n *Node, st *store) (_ handlers, err error) {
 			if n.cache, err = openCache(ctx, n.process); err != nil {
 				return handlers{}, err
 			}
-			n.users = users.NewCache(n.cache, users.New(on.box, n.now), users.CacheOptions{Metrics: users.NewMetrics(n.metrics), Log: n.log})
+			n.users = users.NewCache(n.cache, users.New(st.box, n.now), users.CacheOptions{Metrics: users.NewMetrics(n.metrics), Log: n.log})
 			n.closers.Add(func() error { n.users.Close(); return nil })
 			return handlers{}, nil
 		},
@@ -104,26 +104,26 @@ var Services = []Service{
 	{
 		Name: "journal", Migrations: journal.Migrations, Role: "listeners", ReadBy: []string{"api"},
 		Listens: []listen.Subscription{journal.Subscription},
-		open: func(_ context.Context, n *Node, on *store) (handlers, error) {
-			n.journal = journal.New(on.db)
+		open: func(_ context.Context, n *Node, st *store) (handlers, error) {
+			n.journal = journal.New(st.db)
 			return handlers{listeners: []listen.Listener{n.journal.Listener()}}, nil
 		},
 	},
 }
 
 // openNotifications opens the mails. Addresses come from the users service through its cache, not from events.
-func openNotifications(_ context.Context, n *Node, on *store) (_ handlers, err error) {
+func openNotifications(_ context.Context, n *Node, st *store) (_ handlers, err error) {
 	addresses := func(ctx context.Context, customerID string) (notifications.Address, error) {
 		profile, err := n.users.Profile(ctx, customerID)
 		return notifications.Address{Email: profile.Email, Name: profile.Name}, err
 	}
 	var sender notifications.Sender // none where mails are only shown
-	if on.runs {
+	if st.runs {
 		if sender, err = openSender(n.process); err != nil {
 			return handlers{}, err
 		}
 	}
-	n.notifications = notifications.New(on.db, addresses, sender, n.now, n.log)
+	n.notifications = notifications.New(st.db, addresses, sender, n.now, n.log)
 	return handlers{listeners: []listen.Listener{n.notifications.Listener()}}, nil
 }
 

@@ -15,8 +15,8 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// shortestRetention is the shortest time Temporal lets a namespace keep closed workflows.
-const shortestRetention = 24 * time.Hour
+// minRetention is the shortest time Temporal lets a namespace keep closed workflows.
+const minRetention = 24 * time.Hour
 
 // Config is what the environment and the flags say. A URL that is set replaces the embedded part it names, and nothing else.
 type Config struct {
@@ -132,14 +132,14 @@ func (c Config) Check() error {
 	if c.Data == "" {
 		return errors.New("ORDERLY_DATA is empty: name a folder")
 	}
-	if c.TemporalRetention != 0 && c.TemporalRetention < shortestRetention {
-		return fmt.Errorf("ORDERLY_TEMPORAL_RETENTION is malformed: %s is shorter than the %s Temporal allows", c.TemporalRetention, shortestRetention)
+	if c.TemporalRetention != 0 && c.TemporalRetention < minRetention {
+		return fmt.Errorf("ORDERLY_TEMPORAL_RETENTION is malformed: %s is shorter than the %s Temporal allows", c.TemporalRetention, minRetention)
 	}
 	return nil
 }
 
-// EmbeddedDatabase is the variable that would replace the file that one of the services has for a database; empty when none has one.
-func (c Config) EmbeddedDatabase(services []string) (setting string) {
+// EmbeddedDatabaseSetting is the variable that would replace the file that one of the services has for a database; empty when none has one.
+func (c Config) EmbeddedDatabaseSetting(services []string) (setting string) {
 	for _, service := range services {
 		if own := c.OwnDatabases[service]; strings.HasPrefix(own, "sqlite:") || own == "" && c.DatabaseURL == "" {
 			return c.DatabaseSetting(service)

@@ -52,17 +52,17 @@ func registerSearchAttributes(ctx context.Context, c client.Client, namespace st
 			return err // another process has just made the namespace and not every part of the server knows it; or the server is busy
 		}
 		if err != nil {
-			final = permitted(err, say, "look at the search attributes")
+			final = tolerateForbidden(err, say, "look at the search attributes")
 			return nil
 		}
 		if len(missing) == 0 {
-			return searchable(ctx, c, namespace)
+			return checkSearchable(ctx, c, namespace)
 		}
 		if err = searchattr.Add(ctx, c, namespace, missing); err == nil {
 			say("Registered the search attributes " + strings.Join(slices.Sorted(maps.Keys(missing)), ", ") + ".")
-			return searchable(ctx, c, namespace)
+			return checkSearchable(ctx, c, namespace)
 		}
-		if permitted(err, say, "register the search attributes") == nil {
+		if tolerateForbidden(err, say, "register the search attributes") == nil {
 			return nil
 		}
 		return err
@@ -92,8 +92,8 @@ func missingSearchAttributes(ctx context.Context, c client.Client, namespace str
 	return missing, err
 }
 
-// searchable is nil where queries, and so starts, know our search attributes, or where we may not query.
-func searchable(ctx context.Context, c client.Client, namespace string) error {
+// checkSearchable is nil where queries, and so starts, know our search attributes, or where we may not query.
+func checkSearchable(ctx context.Context, c client.Client, namespace string) error {
 	if err := searchattr.Query(ctx, c, namespace, workflows.SearchAttributes()); !forbidden(err) {
 		return err
 	}

@@ -38,8 +38,8 @@ func refusal(err error, options client.Options) error {
 	return nil
 }
 
-// permitted reports an error by which the server does not permit us something, and returns every other error.
-func permitted(err error, say func(string), what string) error {
+// tolerateForbidden reports an error by which the server does not permit us something, and returns every other error.
+func tolerateForbidden(err error, say func(string), what string) error {
 	if forbidden(err) {
 		say("Temporal does not permit us to " + what + ": " + err.Error())
 		return nil
@@ -54,9 +54,9 @@ func forbidden(err error) bool {
 	return errors.As(err, &denied) || errors.As(err, &unimplemented)
 }
 
-// keepTrying tries every half second until it works, or namespacePatience is over.
+// keepTrying tries every half second until it works, or namespaceTimeout is over.
 func keepTrying(ctx context.Context, try func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, namespacePatience)
+	ctx, cancel := context.WithTimeout(ctx, namespaceTimeout)
 	defer cancel()
 	for {
 		err := try(ctx)

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// usualRetention is what a namespace gets that we make, without ORDERLY_TEMPORAL_RETENTION.
-	usualRetention = 7 * 24 * time.Hour
-	// namespacePatience bounds the wait until every part of the server knows a new namespace or attribute.
-	namespacePatience = time.Minute
+	// defaultRetention is what a namespace gets that we make, without ORDERLY_TEMPORAL_RETENTION.
+	defaultRetention = 7 * 24 * time.Hour
+	// namespaceTimeout bounds the wait until every part of the server knows a new namespace or attribute.
+	namespaceTimeout = time.Minute
 )
 
 // PrepareNamespace makes Temporal's namespace where it is missing, sets its retention where that is asked for, and registers our search
@@ -51,7 +51,7 @@ func ensureNamespace(ctx context.Context, c client.Client, namespace string, ret
 	case errors.As(err, &unknown):
 		return makeNamespace(ctx, c, namespace, retention, say)
 	case err != nil:
-		return permitted(err, say, "look at the namespace")
+		return tolerateForbidden(err, say, "look at the namespace")
 	case retention == 0 || described.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration() == retention:
 		return nil
 	}
@@ -62,12 +62,12 @@ func ensureNamespace(ctx context.Context, c client.Client, namespace string, ret
 	if err == nil {
 		say("Closed sagas are kept for " + retention.String() + ".")
 	}
-	return permitted(err, say, "set the retention (ORDERLY_TEMPORAL_RETENTION)")
+	return tolerateForbidden(err, say, "set the retention (ORDERLY_TEMPORAL_RETENTION)")
 }
 
 func makeNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration, say func(string)) error {
 	if retention == 0 {
-		retention = usualRetention
+		retention = defaultRetention
 	}
 	_, err := c.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 		Namespace: namespace, Description: "Orderly's sagas", WorkflowExecutionRetentionPeriod: durationpb.New(retention),
