@@ -1,4 +1,4 @@
-// Package config is what the environment says about a process, checked.
+// Package config reads and checks the settings of a process.
 package config
 
 import (
@@ -138,7 +138,8 @@ func (c Config) Check() error {
 	return nil
 }
 
-// EmbeddedDatabaseSetting is the variable that would replace the file that one of the services has for a database; empty when none has one.
+// EmbeddedDatabaseSetting is the variable to set so that the first of these services whose database is a file gets another one; empty
+// when no service has a file.
 func (c Config) EmbeddedDatabaseSetting(services []string) (setting string) {
 	for _, service := range services {
 		if own := c.OwnDatabases[service]; strings.HasPrefix(own, "sqlite:") || own == "" && c.DatabaseURL == "" {
@@ -148,7 +149,8 @@ func (c Config) EmbeddedDatabaseSetting(services []string) (setting string) {
 	return ""
 }
 
-// EmbedsProvider reports that no payment provider is named.
+// EmbedsProvider reports that no payment provider is named: orderly dev then runs the sandbox in its own process, and orderly serve
+// refuses the roles that ask a provider.
 func (c Config) EmbedsProvider() bool { return c.StripeAPIKey == "" && c.StripeAPIURL == "" }
 
 func (c Config) level() (slog.Level, error) {
@@ -156,7 +158,7 @@ func (c Config) level() (slog.Level, error) {
 	return level, level.UnmarshalText([]byte(c.LogLevel))
 }
 
-// Logger is the log in the form and from the level that the settings say.
+// Logger writes to the given writer, in the format and from the level of the settings, which must have been checked.
 func (c Config) Logger(to io.Writer) *slog.Logger {
 	level, _ := c.level() // checked before
 	options := &slog.HandlerOptions{Level: level}

@@ -19,7 +19,8 @@ import (
 )
 
 // knowsSearchAttributes reports whether sagas can be started with our search attributes: an unknown one would make every start fail. The
-// answer holds for the life of the process, so a server that gives none is waited for.
+// answer holds for the life of the process, so it waits for a server that does not answer. A server that does not permit these questions
+// may still permit starts, so sagas then run without search attributes.
 func knowsSearchAttributes(ctx context.Context, c client.Client, options client.Options, say func(string)) (knows bool, err error) {
 	err = lifecycle.WaitFor(ctx, say, "Temporal's namespace at "+options.HostPort+" (TEMPORAL_ADDRESS)", func(ctx context.Context) error {
 		err := haveSearchAttributes(ctx, c, options.Namespace)
@@ -45,7 +46,7 @@ func knowsSearchAttributes(ctx context.Context, c client.Client, options client.
 // registerSearchAttributes registers what is missing, and returns once the server accepts sagas that use it. It retries because the server
 // refuses all but one of several processes that register at once.
 func registerSearchAttributes(ctx context.Context, c client.Client, namespace string, say func(string)) error {
-	var final error
+	var final error // one that trying again does not mend
 	err := keepTrying(ctx, func(ctx context.Context) error {
 		missing, err := missingSearchAttributes(ctx, c, namespace)
 		if unknown := new(serviceerror.NamespaceNotFound); errors.As(err, &unknown) || unanswered(err) {
@@ -83,7 +84,7 @@ func haveSearchAttributes(ctx context.Context, c client.Client, namespace string
 	return err
 }
 
-// missingSearchAttributes are those of ours that the namespace does not have.
+// missingSearchAttributes returns those of our search attributes that the namespace does not have.
 func missingSearchAttributes(ctx context.Context, c client.Client, namespace string) (map[string]enums.IndexedValueType, error) {
 	missing, err := searchattr.Missing(ctx, c, namespace, workflows.SearchAttributes())
 	if errors.As(err, new(*searchattr.TakenError)) {

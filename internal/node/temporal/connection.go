@@ -31,14 +31,14 @@ type Config struct {
 	// Dir, Port and UIPort are for the development server.
 	Dir          string
 	Port, UIPort int
-	// OnConnect is given the client before Connected tells anything; searchable says that the namespace knows our search attributes. Nil
+	// OnConnect is given the client before Await returns it; searchable says that the namespace knows our search attributes. It is nil
 	// where no sagas are started: then the attributes are not asked for.
 	OnConnect func(c client.Client, searchable bool)
 	Log       *slog.Logger
 	Say       func(line string)
 }
 
-// Connection is the connection of one process.
+// Connection is a process's connection to Temporal: there is none until Run has made it.
 type Connection struct {
 	cfg       Config
 	connected chan struct{}
@@ -48,7 +48,7 @@ type Connection struct {
 	webUI   string
 }
 
-// New returns a connection that Run makes.
+// New returns a connection that is not made yet. It does not call the server.
 func New(cfg Config) *Connection { return &Connection{cfg: cfg, connected: make(chan struct{})} }
 
 // Await returns the client once there is one, or the error of ctx. Run closes the client.
@@ -77,10 +77,11 @@ func (c *Connection) Ping(ctx context.Context) error {
 	return err
 }
 
-// Explain adds the remedy to an error of the connected server, where there is a known one.
+// Explain returns err with the variable to correct where refusal knows one, else err as it is.
 func (c *Connection) Explain(err error) error { return cmp.Or(refusal(err, c.options), err) }
 
-// Run provides Temporal until ctx ends.
+// Run connects, after it has started the development server where there is no external one, and keeps the connection until ctx ends. It
+// waits for an external server that is not up yet; an error is one that waiting does not mend.
 func (c *Connection) Run(ctx context.Context) error {
 	if c.cfg.External {
 		return c.runExternal(ctx)
@@ -129,7 +130,8 @@ func (c *Connection) runExternal(ctx context.Context) error {
 
 func (c *Connection) connect(ctx context.Context, options client.Options) error {
 	if connection := &options.ConnectionOptions; connection.TLS == nil && connection.GrpcCompression == nil {
-		connection.GrpcCompression = &client.GrpcCompressionNone{} // on a network of one's own, compressing costs more than it saves
+		// Without TLS the server is in the same network, where compressing costs more than it saves.
+		connection.GrpcCompression = &client.GrpcCompressionNone{}
 	}
 	to, err := Dial(ctx, options, c.cfg.Say)
 	if err != nil {

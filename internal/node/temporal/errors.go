@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-// unanswered reports whether the error means that Temporal is away or busy, rather than an answer.
+// unanswered reports whether the error means that Temporal is away or busy, so that the same call may succeed later.
 func unanswered(err error) bool {
 	code := serviceerror.ToStatus(err).Code()
 	return code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.ResourceExhausted
@@ -38,7 +38,8 @@ func refusal(err error, options client.Options) error {
 	return nil
 }
 
-// tolerateForbidden reports an error by which the server does not permit us something, and returns every other error.
+// tolerateForbidden says that the server does not permit us to do what, and returns nil, if err is of that kind; it returns every other
+// error as it is.
 func tolerateForbidden(err error, say func(string), what string) error {
 	if forbidden(err) {
 		say("Temporal does not permit us to " + what + ": " + err.Error())
@@ -54,7 +55,7 @@ func forbidden(err error) bool {
 	return errors.As(err, &denied) || errors.As(err, &unimplemented)
 }
 
-// keepTrying tries every half second until it works, or namespaceTimeout is over.
+// keepTrying calls try every half second until it succeeds or namespaceTimeout is over. Then it returns the last error.
 func keepTrying(ctx context.Context, try func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, namespaceTimeout)
 	defer cancel()

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// defaultRetention is what a namespace gets that we make, without ORDERLY_TEMPORAL_RETENTION.
+	// defaultRetention is how long a namespace that we make keeps closed sagas, if ORDERLY_TEMPORAL_RETENTION is not set.
 	defaultRetention = 7 * 24 * time.Hour
 	// namespaceTimeout bounds the wait until every part of the server knows a new namespace or attribute.
 	namespaceTimeout = time.Minute
@@ -25,7 +25,7 @@ const (
 // attributes. What the server does not permit us is reported and is no error: an operator may have done it, and sagas run without search
 // attributes.
 func PrepareNamespace(ctx context.Context, c client.Client, namespace string, retention time.Duration, say func(string)) error {
-	var final error
+	var final error // one that trying again does not mend
 	err := keepTrying(ctx, func(ctx context.Context) error {
 		err := ensureNamespace(ctx, c, namespace, retention, say)
 		if unanswered(err) {
