@@ -37,7 +37,7 @@ func openCache(ctx context.Context, p process) (*redis.Client, error) {
 }
 
 // redisRefusals are the beginnings of errors by which Redis refuses a client, because of what REDIS_URL says. After any other error (a full
-// disk, a script that blocks it, a start that is not finished) it will be of use again later.
+// disk, a script that blocks it, a start that is not finished) a later command can succeed.
 var redisRefusals = []string{
 	"NOAUTH ", "WRONGPASS ", "NOPERM ", "AUTH ", "Client sent AUTH", "invalid password", "DB index", "invalid DB index",
 }

@@ -13,7 +13,7 @@ import (
 	"example.com/orderly/workers"
 )
 
-// Inside is what a benchmark that runs a node with every role in its own process looks at and switches.
+// Inside holds the parts of a node that a benchmark measures or switches. The benchmark runs every role in its own process.
 type Inside struct {
 	Temporal client.Client
 	Starter  *workers.Starter
@@ -22,11 +22,11 @@ type Inside struct {
 	Cache    *redis.Client
 	Outboxes map[string]*outbox.Outbox // by service
 	Inboxes  []*listen.Inbox
-	// Asked counts what was asked of all databases so far.
+	// Asked returns how many statements and transactions this process has run on all databases so far.
 	Asked func() (statements, transactions int64)
 }
 
-// Inside waits until the node is connected to Temporal. It is for a node with every role.
+// Inside waits until the node is connected to Temporal, and returns its parts. The node must have every role.
 func (n *Node) Inside(ctx context.Context) (Inside, error) {
 	temporal, err := n.sagas.connection.Await(ctx)
 	if err != nil {

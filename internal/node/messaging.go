@@ -24,8 +24,7 @@ type messaging struct {
 }
 
 // open opens what carries events to the inboxes and away from the outboxes: RabbitMQ where it is named, otherwise straight from this
-// process's outboxes into its inboxes. subscriptions are those of all built-in listeners, since a publisher
-// makes their queues.
+// process's outboxes into its inboxes. subscriptions are those of all built-in listeners, since a publisher makes their queues.
 func (m *messaging) open(ctx context.Context, p process, roles []string, subscriptions []listen.Subscription) (err error) {
 	if len(m.inboxes) > 0 {
 		p.metrics.MustRegister(workers.Inboxes{Inboxes: m.inboxes, Now: p.now})
@@ -43,7 +42,7 @@ func (m *messaging) open(ctx context.Context, p process, roles []string, subscri
 }
 
 func (m *messaging) openRabbit(ctx context.Context, p process, roles []string, subscriptions []listen.Subscription) (_ workers.Transport, err error) {
-	host, _ := os.Hostname() // only for people to read
+	host, _ := os.Hostname() // part of the connection's name, which RabbitMQ shows to operators
 	broker := rabbit.Config{
 		URL: p.cfg.RabbitMQURL, Prefix: p.cfg.RabbitMQPrefix, Log: p.log, Name: "orderly " + strings.Join(roles, ",") + "@" + host,
 	}
@@ -67,7 +66,7 @@ func (m *messaging) openRabbit(ctx context.Context, p process, roles []string, s
 	return m.publisher, nil
 }
 
-// checkBroker returns an error that waiting can't mend. A broker that is not up yet is only reported: publisher and consumer wait for it.
+// checkBroker returns an error only where waiting can't mend it. It reports a broker that is not up yet: publisher and consumer wait for it.
 func checkBroker(ctx context.Context, p process, broker rabbit.Config) error {
 	err := lifecycle.Briefly(ctx, func(ctx context.Context) error { return rabbit.Check(ctx, broker) })
 	if errors.Is(err, rabbit.ErrSetup) {

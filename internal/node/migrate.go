@@ -35,7 +35,7 @@ func migrateDatabases(ctx context.Context, cfg config.Config, say func(line stri
 	return addProducts(ctx, cfg, orders.New(stores["orders"].box, p.metrics), inventory.New(stores["inventory"].box))
 }
 
-// migrateTemporal prepares the namespace. What a server does not permit is said, and is not an error: sagas run without.
+// migrateTemporal prepares the namespace, as PrepareNamespace does.
 func migrateTemporal(ctx context.Context, cfg config.Config, say func(line string)) error {
 	options, err := temporal.Options(slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -59,7 +59,7 @@ type Options struct {
 func FromEnvironment() (config.Config, error) { return config.FromEnvironment(ServiceNames()) }
 
 // Open opens everything the roles need and that can fail for a reason the user must mend: ports, folders, databases. It waits for what
-// is not up yet, and says so. Nothing runs until Run, but that the port answers.
+// is not up yet, and says so. Until Run only the HTTP port is served, and events and sagas wait.
 func Open(ctx context.Context, cfg config.Config, o Options) (_ *Node, err error) {
 	n := &Node{
 		process: newProcess(cfg, o.Develop, o.Log, o.Say), roles: o.Roles, stores: map[string]*store{}, Ready: make(chan struct{}),
@@ -117,7 +117,7 @@ func (n *Node) bind() (err error) {
 	return err
 }
 
-// openServices opens the services that the roles use, and what those stand on.
+// openServices opens the services that the roles use, with their databases, and the payment provider that they ask.
 func (n *Node) openServices(ctx context.Context) (err error) {
 	if n.roles.askProvider() {
 		if n.provider, err = openProvider(ctx, n.process); err != nil {
@@ -145,7 +145,8 @@ func (n *Node) openServices(ctx context.Context) (err error) {
 	return nil
 }
 
-// addService makes this process do what a service that runs here needs done.
+// addService adds a service that runs here to what this process does: relaying its outbox, polling for its activities, working off its
+// inbox.
 func (n *Node) addService(ctx context.Context, s Service, st *store, h handlers) (err error) {
 	if s.Outbox {
 		n.messaging.outboxes = append(n.messaging.outboxes, st.box)
@@ -166,13 +167,14 @@ func (n *Node) addService(ctx context.Context, s Service, st *store, h handlers)
 // TemporalUI is the URL of the web UI of a development server, once Ready; empty with a server outside.
 func (n *Node) TemporalUI() string { return n.sagas.connection.WebUI() }
 
-// Loopback reports that only this machine reaches the API.
+// Loopback reports whether only this machine reaches the API.
 func (n *Node) Loopback() bool {
 	bound, ok := n.front.addr.(*net.TCPAddr)
 	return ok && bound.IP.IsLoopback()
 }
 
-// SignIn makes the customer where there is none and returns the token of a session.
+// SignIn returns the token of a new session of the customer with this e-mail address, whom it makes first where there is none. It asks
+// for no password, so callers offer it to this machine only.
 func (n *Node) SignIn(ctx context.Context, email, name string) (token string, err error) {
 	customer, err := n.users.EnsureCustomer(ctx, email, name)
 	if err != nil {

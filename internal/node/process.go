@@ -11,7 +11,7 @@ import (
 	"example.com/orderly/internal/node/lifecycle"
 )
 
-// process is what everything that a node opens is given.
+// process holds what each function that opens a part of a node needs: settings, logs, clock, metrics, and where to register its closer.
 type process struct {
 	cfg config.Config
 	log *slog.Logger

@@ -44,7 +44,7 @@ func Products(c config.Config) ([]Product, error) {
 	return list, nil
 }
 
-// addProducts puts the product list into the two services that own its halves. What is there already stays as it is.
+// addProducts adds the product list: prices to orders, quantities to inventory. Products that are there already stay as they are.
 func addProducts(ctx context.Context, cfg config.Config, priceList *orders.Service, stock *inventory.Service) error {
 	list, err := Products(cfg)
 	if err != nil {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// profiles serves what go tool pprof asks for. It has an address of its own and no default, since profiles tell about the inside of a process.
+// profiles serves what go tool pprof asks for. It has an address of its own and no default, since a profile shows what the process works
+// on.
 func profiles() *http.Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

@@ -15,7 +15,7 @@ import (
 	"example.com/orderly/internal/sandbox"
 )
 
-// sandboxKey is the API key that our gateway shows a sandbox. A sandbox accepts any test key and moves no money.
+// sandboxKey is the API key that our gateway sends to a sandbox, which accepts any test key and moves no money.
 const sandboxKey = "sk_test_orderly"
 
 // provider is the payment provider: the gateway to it, and the sandbox where none outside is named.
@@ -62,7 +62,7 @@ func (p *provider) serve(ctx context.Context) error {
 	return lifecycle.Serve(server, p.listener).UntilDone(ctx, p.sandbox.Close)
 }
 
-// ping asks the provider for a payment method. Any answer will do, also that it does not know the method.
+// ping asks the provider for a payment method. It succeeds on any answer, also on the one that there is no such method.
 func (p *provider) ping(ctx context.Context) error {
 	if err := p.gateway.Method(ctx, "pm_card_visa"); !fault.Final(err) {
 		return err
@@ -70,7 +70,7 @@ func (p *provider) ping(ctx context.Context) error {
 	return nil
 }
 
-// onceAMinute remembers the last answer for a minute: readiness is asked for often, and the provider is not our machine.
+// onceAMinute remembers the last answer for a minute: probes ask for readiness every few seconds, and the provider limits our requests.
 func onceAMinute(now func() time.Time, ping func(ctx context.Context) error) func(ctx context.Context) error {
 	var lock sync.Mutex
 	var asked time.Time
@@ -82,7 +82,7 @@ func onceAMinute(now func() time.Time, ping func(ctx context.Context) error) fun
 			return last
 		}
 		err := ping(ctx)
-		if ctx.Err() == nil { // otherwise the error is about this caller, and tells the next one nothing
+		if ctx.Err() == nil { // an error because this caller left says nothing about the provider
 			asked, last = now(), err
 		}
 		return err

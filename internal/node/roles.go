@@ -11,7 +11,7 @@ import (
 // Roles are the roles of one process.
 type Roles []Role
 
-// AllRoles are all roles there are.
+// AllRoles returns every role, in the order of the table.
 func AllRoles() Roles { return slices.Clone(roles) }
 
 // RolesNamed finds the roles; "all" is every one of them.
@@ -72,7 +72,8 @@ func (of Roles) HTTPAddr(cfg config.Config) (setting, addr string) {
 	return "ORDERLY_HEALTH_ADDR", of[0].health
 }
 
-// embeddedDatabaseSetting is the variable that would replace a database of these roles that is a file; empty when none is.
+// embeddedDatabaseSetting is the variable to set so that the first database of these roles that is a file becomes another one; empty
+// when none is a file.
 func (of Roles) embeddedDatabaseSetting(cfg config.Config) (setting string) {
 	var names []string
 	for _, s := range of.services() {
@@ -88,7 +89,7 @@ func (of Roles) CheckServable(cfg config.Config) error {
 	missing := func(variable, why string) error { return fmt.Errorf("%s needs %s: %s", command, variable, why) }
 	if len(of) < len(roles) {
 		if cfg.Inline {
-			return fmt.Errorf("%s can't be --inline: a saga's steps are only at hand where one process runs every role: serve all --inline", command)
+			return fmt.Errorf("%s can't be --inline: inline steps need every service in the process that runs the saga: serve all --inline", command)
 		}
 		if setting := of.embeddedDatabaseSetting(cfg); setting != "" {
 			return missing(setting, "processes of different roles share their databases, such as postgres://user@host:5432/orderly")

@@ -8,8 +8,8 @@ import (
 	"example.com/orderly/workers"
 )
 
-// Run runs every part until ctx ends, stops them in reverse order, and closes what was opened. API, workers, relay, listeners, provider,
-// Temporal: each is still there for those that stop before it. more is stopped first.
+// Run runs every part until ctx ends or one of them fails, stops them in reverse order, and closes what was opened. Each part stands
+// below those that it uses, so that these still run while it stops. more is stopped first.
 func (n *Node) Run(ctx context.Context, more ...lifecycle.Part) error {
 	var parts []lifecycle.Part
 	when := func(needed bool, name string, run func(ctx context.Context) error) {

@@ -67,7 +67,8 @@ func (s *sagas) queues(all []string) map[string]func(r worker.Registry) {
 	return queues
 }
 
-// work polls the task queues from when Temporal is there until ctx ends. It calls ready once it polls.
+// work waits for Temporal and then polls the task queues until ctx ends. It calls ready once it polls, or at once in a process that uses
+// no Temporal.
 func (s *sagas) work(ctx context.Context, p process, all []string, ready func()) error {
 	if s.connection == nil {
 		ready()

@@ -110,7 +110,7 @@ func openDatabase(
 	open := func(ctx context.Context) (err error) {
 		db, err = database.Open(ctx, service, at)
 		if how.make && c.DatabaseURL != "" && errors.Is(err, database.ErrNoDatabase) {
-			// Only now: a login that may use its database need not be let into the server's own.
+			// Only after Open has failed: EnsureFor connects to the database postgres, which a login for one's own database may not reach.
 			if err = database.EnsureFor(ctx, c.DatabaseURL, at); err == nil {
 				db, err = database.Open(ctx, service, at)
 			}

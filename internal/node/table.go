@@ -24,10 +24,10 @@ type Role struct {
 	health string
 }
 
-// roles are all there are.
+// roles is the table of roles.
 var roles = Roles{
 	{Name: "api", Does: "takes orders over HTTP, and customers"},
-	{Name: "orders", Does: "runs the sagas, and starts those that were left", health: "127.0.0.1:8081"},
+	{Name: "orders", Does: "runs the sagas, and starts those that were not started", health: "127.0.0.1:8081"},
 	{Name: "inventory", Does: "reserves stock", health: "127.0.0.1:8082"},
 	{Name: "payments", Does: "authorises, captures, gives back", health: "127.0.0.1:8083"},
 	{Name: "listeners", Does: "writes mails and the journal", health: "127.0.0.1:8084"},
@@ -54,7 +54,7 @@ type Service struct {
 	open func(ctx context.Context, n *Node, st *store) (handlers, error)
 }
 
-// handlers are what a process does for a service that it runs.
+// handlers are the activities and listeners of a service, for a process that runs it.
 type handlers struct {
 	activities func(r worker.Registry)
 	listeners  []listen.Listener
@@ -85,7 +85,7 @@ var Services = []Service{
 		},
 	},
 	{
-		// It has no steps and no process of its own.
+		// No saga asks this service for a step, and it runs in the API's process.
 		Name: "users", Migrations: users.Migrations, Role: "api", ReadBy: []string{"listeners"}, Outbox: true,
 		open: func(ctx context.Context, n *Node, st *store) (_ handlers, err error) {
 			if n.cache, err = openCache(ctx, n.process); err != nil {
@@ -111,7 +111,7 @@ var Services = []Service{
 	},
 }
 
-// openNotifications opens the mails. Addresses come from the users service through its cache, not from events.
+// openNotifications opens the notifications service. Addresses come from the users service through its cache, not from events.
 func openNotifications(_ context.Context, n *Node, st *store) (_ handlers, err error) {
 	addresses := func(ctx context.Context, customerID string) (notifications.Address, error) {
 		profile, err := n.users.Profile(ctx, customerID)
