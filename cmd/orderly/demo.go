@@ -50,7 +50,7 @@ func demoOnOwnNode(ctx context.Context, d demo.Demo) (err error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	s, err := node.Open(ctx, cfg, node.Options{
+	n, err := node.Open(ctx, cfg, node.Options{
 		Roles: node.AllRoles(), Develop: true, Say: d.Say,
 		Log: slog.New(slog.NewTextHandler(d.Progress, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
@@ -58,11 +58,11 @@ func demoOnOwnNode(ctx context.Context, d demo.Demo) (err error) {
 		return err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(ctx) }()
+	go func() { ended <- n.Run(ctx) }()
 
 	select {
-	case <-s.Ready:
-		err = d.Run(ctx, demo.NewClient("http://"+s.APIAddr, "http://"+s.SandboxAddr))
+	case <-n.Ready:
+		err = d.Run(ctx, demo.NewClient("http://"+n.APIAddr, "http://"+n.SandboxAddr))
 		stop()
 		return errors.Join(err, <-ended)
 	case err := <-ended:

@@ -57,7 +57,7 @@ func devCommand() *cobra.Command {
 func greet(ctx context.Context, n *node.Node, say func(line string)) error {
 	select {
 	case <-n.Ready:
-		if err := introduce(ctx, n, say); err != nil {
+		if err := printAddresses(ctx, n, say); err != nil {
 			return lifecycle.UnlessStopped(ctx, err)
 		}
 		<-ctx.Done()
@@ -67,7 +67,7 @@ func greet(ctx context.Context, n *node.Node, say func(line string)) error {
 	}
 }
 
-func introduce(ctx context.Context, n *node.Node, say func(line string)) error {
+func printAddresses(ctx context.Context, n *node.Node, say func(line string)) error {
 	if at := n.TemporalUI(); at != "" {
 		say("Temporal UI  " + at)
 	}

@@ -14,8 +14,8 @@ import (
 	"example.com/orderly/internal/node"
 )
 
-// healthPatience bounds the whole question. The process answers within two seconds, even when what it needs is down.
-const healthPatience = 5 * time.Second
+// healthTimeout bounds the request. The process answers within two seconds, even when what it needs is down.
+const healthTimeout = 5 * time.Second
 
 func healthcheckCommand() *cobra.Command {
 	return &cobra.Command{
@@ -48,7 +48,7 @@ func healthcheckCommand() *cobra.Command {
 }
 
 func askHealth(ctx context.Context, target string) (answer string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, healthPatience)
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
