@@ -53,7 +53,7 @@ func devCommand() *cobra.Command {
 	return command
 }
 
-// greet says where everything is, once everything is there, with a line that places an order as it stands.
+// greet prints the addresses once every part works, and a curl command that places an order.
 func greet(ctx context.Context, n *node.Node, say func(line string)) error {
 	select {
 	case <-n.Ready:

@@ -14,7 +14,7 @@ import (
 	"example.com/orderly/internal/node"
 )
 
-// deadShown is how many dead events of a listener are listed: more are one cause, not more to read.
+// deadShown bounds how many dead events of a listener are listed: so many at once share a cause, which the first ones show.
 const deadShown = 100
 
 func eventsCommand() *cobra.Command {

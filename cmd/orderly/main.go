@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// gcPercent is how much is allocated between two collections, in percent of what lives. That is little here, so with Go's own
-// choice of 100 a busy process would collect dozens of times a second. GOGC says otherwise.
+// gcPercent is how much is allocated between two collections, in percent of the live heap. The live heap is small here, so with Go's
+// default of 100 a busy process would collect dozens of times a second. GOGC overrides it.
 const gcPercent = 300
 
 func main() {

@@ -25,7 +25,7 @@ func migrateCommand() *cobra.Command {
 			say := func(line string) { _, _ = fmt.Fprintln(cmd.OutOrStdout(), line) }
 			err = node.Migrate(cmd.Context(), cfg, say)
 			if err != nil && cmd.Context().Err() != nil {
-				// Not a success: the processes are started once migrate has succeeded.
+				// An exit code of 0 would let a deployment start the processes on databases that are not migrated.
 				return errors.New("interrupted before everything was up to date: run orderly migrate again")
 			}
 			return err

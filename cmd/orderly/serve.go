@@ -12,7 +12,7 @@ import (
 	"example.com/orderly/internal/node/lifecycle"
 )
 
-const inlineUsage = "try each step of a saga in this process first, beside the saga: faster, and less to see in Temporal's web UI"
+const inlineUsage = "first try each step of a saga in the process that runs it: faster, with less to see in Temporal's web UI"
 
 func serveCommand() *cobra.Command {
 	var inline bool
@@ -55,7 +55,7 @@ func serveCommand() *cobra.Command {
 	return command
 }
 
-// announce says when everything works.
+// announce logs the address, and when every part works.
 func announce(ctx context.Context, n *node.Node, log *slog.Logger) error {
 	log.Info("listening on http://" + n.APIAddr)
 	select {
