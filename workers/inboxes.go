@@ -21,21 +21,21 @@ var (
 		[]string{"listener"}, nil)
 )
 
-// Inboxes is a collector that asks the inboxes how their listeners stand when it is scraped.
-type Inboxes struct {
+// InboxCollector is a collector that asks the inboxes how their listeners stand when it is scraped.
+type InboxCollector struct {
 	Inboxes []*listen.Inbox
 	Now     func() time.Time
 }
 
 // Describe implements prometheus.Collector.
-func (c Inboxes) Describe(descriptions chan<- *prometheus.Desc) {
+func (c InboxCollector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- inboxEvents
 	descriptions <- inboxAttempts
 	descriptions <- inboxAge
 }
 
 // Collect implements prometheus.Collector.
-func (c Inboxes) Collect(metrics chan<- prometheus.Metric) {
+func (c InboxCollector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	for _, inbox := range c.Inboxes {

@@ -81,7 +81,7 @@ func TestAnInlineSagaKeepsItsWorkerUntilItsEnd(t *testing.T) {
 	defer cancel()
 	require.ErrorIs(t, o.starter.Start(patience, o.place()), context.DeadlineExceeded, "more run than may at once")
 
-	w, err := workers.NewWorker(temporal, activities.InlineQueue, workers.NewSteps(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), nil,
+	w, err := workers.NewWorker(temporal, activities.InlineQueue, workers.NewStepMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler), nil,
 		func(r worker.Registry) {
 			r.RegisterWorkflowWithOptions(func(workflow.Context, workflows.OrderInput) error { return nil },
 				workflow.RegisterOptions{Name: workflows.OrderWorkflow})

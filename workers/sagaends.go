@@ -8,32 +8,32 @@ import (
 )
 
 // Interceptor is for the worker of the inline sagas: it tells the starter which sagas have ended.
-func (s *Starter) Interceptor() interceptor.WorkerInterceptor { return &sagaEnds{starter: s} }
+func (s *Starter) Interceptor() interceptor.WorkerInterceptor { return &sagaEndInterceptor{starter: s} }
 
-type sagaEnds struct {
+type sagaEndInterceptor struct {
 	interceptor.WorkerInterceptorBase
 	starter *Starter
 }
 
 // InterceptWorkflow implements interceptor.WorkerInterceptor.
-func (e *sagaEnds) InterceptWorkflow(
+func (e *sagaEndInterceptor) InterceptWorkflow(
 	_ workflow.Context, next interceptor.WorkflowInboundInterceptor,
 ) interceptor.WorkflowInboundInterceptor {
-	return &sagaEnd{interceptor.WorkflowInboundInterceptorBase{Next: next}, e.starter}
+	return &sagaEndInbound{interceptor.WorkflowInboundInterceptorBase{Next: next}, e.starter}
 }
 
-type sagaEnd struct {
+type sagaEndInbound struct {
 	interceptor.WorkflowInboundInterceptorBase
 	starter *Starter
 }
 
 // ExecuteWorkflow implements interceptor.WorkflowInboundInterceptor. What it does beside the workflow leaves no trace in the history,
 // and does nothing when the workflow is replayed: its start is no longer in flight.
-func (e *sagaEnd) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+func (e *sagaEndInbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
 	result, err := e.Next.ExecuteWorkflow(ctx, in)
 	if st := e.starter.find(workflows.OrderIDOf(workflow.GetInfo(ctx).WorkflowExecution.ID)); st != nil {
 		select {
-		case st.ended <- struct{}{}:
+		case st.sagaEnded <- struct{}{}:
 		default:
 		}
 	}

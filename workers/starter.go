@@ -44,8 +44,8 @@ type Starter struct {
 	inline   atomic.Bool
 	slotHold time.Duration
 
-	restUntil atomic.Int64 // no start is tried before
-	answered  atomic.Int64 // when Temporal last answered a start
+	breakerUntil atomic.Int64 // no start is tried before
+	answered     atomic.Int64 // when Temporal last answered a start
 
 	queue chan *start
 
@@ -63,18 +63,18 @@ type connection struct {
 type start struct {
 	order orders.Order
 	// again says that it comes from Start and not from Enqueue: an earlier saga of the order may have run.
-	again bool
-	once  sync.Once
-	over  chan struct{} // closed when the start has succeeded or failed
-	err   error         // set before over is closed
-	ended chan struct{} // receives once the saga has ended in this process
+	again     bool
+	once      sync.Once
+	settled   chan struct{} // closed when the start has succeeded or failed
+	err       error         // set before settled is closed
+	sagaEnded chan struct{} // receives once the saga has ended in this process
 }
 
 // settle tells those that wait for the start what became of it. Only the first call counts.
 func (st *start) settle(err error) {
 	st.once.Do(func() {
 		st.err = err
-		close(st.over)
+		close(st.settled)
 	})
 }
 
@@ -120,7 +120,7 @@ func (s *Starter) Start(ctx context.Context, order orders.Order) error {
 		return err
 	}
 	select {
-	case <-st.over:
+	case <-st.settled:
 		return st.err
 	case <-ctx.Done():
 		return fmt.Errorf("start the saga of order %s: %w", order.ID, context.Cause(ctx))
@@ -135,7 +135,7 @@ func (s *Starter) Await(ctx context.Context, orderID string) error {
 	}
 	if st := s.find(orderID); st != nil {
 		select {
-		case <-st.over:
+		case <-st.settled:
 		case <-ctx.Done():
 		}
 	}
@@ -151,7 +151,7 @@ func (s *Starter) find(orderID string) *start {
 
 // enqueue puts the order into the queue, or finds it in flight: starts of one saga at once are one start.
 func (s *Starter) enqueue(ctx context.Context, order orders.Order, again bool) (*start, error) {
-	if s.client() == nil || s.resting() {
+	if s.client() == nil || s.breakerOpen() {
 		return nil, errAway(order.ID)
 	}
 	s.lock.Lock()
@@ -161,7 +161,7 @@ func (s *Starter) enqueue(ctx context.Context, order orders.Order, again bool) (
 	}
 	st, found := s.inFlight[order.ID]
 	if !found {
-		st = &start{order: order, again: again, over: make(chan struct{}), ended: make(chan struct{}, 1)}
+		st = &start{order: order, again: again, settled: make(chan struct{}), sagaEnded: make(chan struct{}, 1)}
 		s.inFlight[order.ID] = st
 	}
 	s.lock.Unlock()
@@ -171,7 +171,7 @@ func (s *Starter) enqueue(ctx context.Context, order orders.Order, again bool) (
 	select {
 	case s.queue <- st:
 		return st, nil
-	case <-st.over: // Run has returned
+	case <-st.settled: // Run has returned
 		return nil, st.err
 	case <-ctx.Done():
 		s.remove(st)

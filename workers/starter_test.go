@@ -179,7 +179,7 @@ func (o *office) describe(c client.Client, orderID string) string {
 }
 
 // After Temporal did not answer, it is not asked again for a moment: an outage must not slow down every order.
-func TestStartRestsAfterAnOutage(t *testing.T) {
+func TestTheBreakerOpensAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -201,8 +201,8 @@ func TestStartRestsAfterAnOutage(t *testing.T) {
 	require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Enqueue(t.Context(), o.place())))
 }
 
-// A Temporal that answers others is there, and merely busy.
-func TestStartDoesNotRestWhileTemporalAnswersOthers(t *testing.T) {
+// A Temporal that answers other starts is up, only busy.
+func TestTheBreakerStaysClosedWhileTemporalAnswersOthers(t *testing.T) {
 	t.Parallel()
 	o, temporal := newOffice(t), dialHeld(t)
 	o.starter.Connect(temporal.client, false)
@@ -229,8 +229,8 @@ func TestStartDoesNotRestWhileTemporalAnswersOthers(t *testing.T) {
 	require.NoError(t, <-answered)
 
 	require.True(t, asked())
-	require.True(t, asked(), "it rests though another start was answered just now")
+	require.True(t, asked(), "the breaker opens though another start was answered just now")
 	o.elapsed.Store(int64(time.Minute))
 	require.True(t, asked())
-	require.False(t, asked(), "it does not rest though nothing was answered for a minute")
+	require.False(t, asked(), "the breaker stays closed though nothing was answered for a minute")
 }

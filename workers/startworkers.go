@@ -18,8 +18,8 @@ const (
 	// startTimeout bounds one start. A start that is given up too early is a loss: Temporal may be about to answer with the first task
 	// of the saga, which no other worker is given for ten seconds. It also bounds how long a process that stops goes on starting sagas.
 	startTimeout = 5 * time.Second
-	// restFor is how long no start is tried after Temporal did not answer: an outage must not slow down every order.
-	restFor = time.Second
+	// breakerPause is how long no start is tried after Temporal did not answer: an outage must not slow down every order.
+	breakerPause = time.Second
 
 	// markLinger is how long the first of a batch of marks waits for others. It is far below sweepAge, after which an unmarked order
 	// is started again for nothing.
@@ -83,7 +83,7 @@ func (s *Starter) serve(ctx context.Context, st *start, started chan<- string) {
 	hold := time.NewTimer(s.slotHold)
 	defer hold.Stop()
 	select {
-	case <-st.ended:
+	case <-st.sagaEnded:
 	case <-hold.C:
 	case <-ctx.Done():
 	}
@@ -91,7 +91,7 @@ func (s *Starter) serve(ctx context.Context, st *start, started chan<- string) {
 
 // startSaga asks Temporal to start the saga. inline says that it was started just now and runs inline.
 func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err error) {
-	if s.resting() { // since it was queued
+	if s.breakerOpen() { // since it was queued
 		return false, errAway(st.order.ID)
 	}
 	c := s.temporal.Load()
@@ -106,7 +106,7 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 	case unreachable(err):
 		// A Temporal that answers others is there, and merely busy.
 		if now := s.now(); now.Sub(time.Unix(0, s.answered.Load())) >= startTimeout {
-			s.restUntil.Store(now.Add(restFor).UnixNano())
+			s.breakerUntil.Store(now.Add(breakerPause).UnixNano())
 		}
 		return false, fmt.Errorf("start the saga of order %s: %w: %w", st.order.ID,
 			fault.New(fault.Unavailable, codeUnavailable, "Temporal does not answer"), err)
@@ -115,8 +115,8 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 	}
 }
 
-// resting reports whether Temporal did not answer a moment ago.
-func (s *Starter) resting() bool { return s.now().UnixNano() < s.restUntil.Load() }
+// breakerOpen reports whether Temporal did not answer a moment ago.
+func (s *Starter) breakerOpen() bool { return s.now().UnixNano() < s.breakerUntil.Load() }
 
 // unreachable tells an outage of Temporal from a start that it refuses for a reason of its own.
 func unreachable(err error) bool {

@@ -23,14 +23,14 @@ const stopTimeout = 15 * time.Second
 // stated because it bounds how fast a worker can be given work.
 const pollers = 2
 
-// Steps measures attempts of activities, by outcome.
-type Steps struct {
+// StepMetrics measures attempts of activities, by outcome.
+type StepMetrics struct {
 	seconds *prometheus.HistogramVec
 }
 
-// NewSteps registers the metrics with reg.
-func NewSteps(reg prometheus.Registerer) *Steps {
-	return &Steps{seconds: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
+// NewStepMetrics registers the metrics with reg.
+func NewStepMetrics(reg prometheus.Registerer) *StepMetrics {
+	return &StepMetrics{seconds: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "orderly_step_duration_seconds",
 		Help:    "Attempts of saga steps by outcome: yes, no (a business no) or failed (to be tried again).",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
@@ -41,7 +41,7 @@ func NewSteps(reg prometheus.Registerer) *Steps {
 // stopping it waits for running activities. fatal is told when it can't poll any more and has stopped by itself. The error names an
 // activity that sagas ask for on the queue and that register has not added.
 func NewWorker(
-	c client.Client, queue string, steps *Steps, log *slog.Logger, fatal func(error), register func(r worker.Registry),
+	c client.Client, queue string, steps *StepMetrics, log *slog.Logger, fatal func(error), register func(r worker.Registry),
 	more ...interceptor.WorkerInterceptor,
 ) (worker.Worker, error) {
 	w := worker.New(c, queue, worker.Options{
@@ -64,7 +64,7 @@ func NewWorker(
 // observer measures every activity and logs those that fail.
 type observer struct {
 	interceptor.WorkerInterceptorBase
-	steps *Steps
+	steps *StepMetrics
 	log   *slog.Logger
 }
 

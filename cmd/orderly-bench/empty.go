@@ -89,7 +89,7 @@ func (b *bench) startEmpty(
 // openEmpty starts workers for the empty workflow, with the client and the options of those of the sagas. They run until stop is called.
 func (b *bench) openEmpty() (_ *baseline.Empty, stop func(), err error) {
 	empty := baseline.NewEmpty(b.node.Temporal, b.sys.name)
-	steps := workers.NewSteps(prometheus.NewRegistry())
+	steps := workers.NewStepMetrics(prometheus.NewRegistry())
 	fatal := func(err error) { b.sys.say("A worker of the empty workflow has stopped: " + err.Error()) }
 	var started []worker.Worker
 	stop = func() {

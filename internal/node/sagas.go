@@ -80,7 +80,7 @@ func (s *sagas) work(ctx context.Context, p process, all []string, ready func())
 		return lifecycle.UnlessStopped(ctx, err)
 	}
 	queues := s.queues(all)
-	steps, failed := workers.NewSteps(p.metrics), make(chan error, len(queues))
+	steps, failed := workers.NewStepMetrics(p.metrics), make(chan error, len(queues))
 	var polling []worker.Worker
 	defer func() { stopAll(polling) }()
 	for queue, register := range queues {
@@ -103,7 +103,7 @@ func (s *sagas) work(ctx context.Context, p process, all []string, ready func())
 }
 
 func (s *sagas) newWorker(
-	c client.Client, queue string, steps *workers.Steps, p process, fatal func(error), register func(r worker.Registry),
+	c client.Client, queue string, steps *workers.StepMetrics, p process, fatal func(error), register func(r worker.Registry),
 ) (worker.Worker, error) {
 	var more []interceptor.WorkerInterceptor
 	if queue == activities.InlineQueue && s.starter != nil {
