@@ -49,7 +49,7 @@ func (h *Housekeeping) Run(ctx context.Context) error {
 	return nil
 }
 
-// Tidy prunes everything once; a database that fails does not keep the others from being tidied.
+// Tidy prunes everything once. When one database fails it goes on with the others, and returns the errors joined.
 func (h *Housekeeping) Tidy(ctx context.Context) error {
 	var failed error
 	now := h.Now()

@@ -21,7 +21,7 @@ var (
 		[]string{"listener"}, nil)
 )
 
-// InboxCollector is a collector that asks the inboxes how their listeners stand when it is scraped.
+// InboxCollector is a prometheus.Collector that counts the events in the inboxes when it is scraped.
 type InboxCollector struct {
 	Inboxes []*listen.Inbox
 	Now     func() time.Time
@@ -41,7 +41,7 @@ func (c InboxCollector) Collect(metrics chan<- prometheus.Metric) {
 	for _, inbox := range c.Inboxes {
 		stats, err := inbox.Stats(ctx)
 		if err != nil {
-			continue // a missing figure is the truth; readiness says that the database is down
+			continue // this inbox's figures are missing from the scrape; readiness says that the database is down
 		}
 		for _, s := range stats {
 			var age float64

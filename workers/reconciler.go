@@ -27,8 +27,8 @@ const (
 const ReasonSagaClosed = "saga_closed"
 
 // Reconciler compares open orders with their sagas. A saga that Temporal does not know (its database was lost, or it is another
-// server) is left to the Sweeper, which starts it anew, its steps answering from their records. An order whose saga was terminated or
-// failed is parked.
+// server) is left to the Sweeper, which starts it anew: steps that were done answer from their records. An order whose saga was terminated
+// or failed is parked.
 type Reconciler struct {
 	Starter *Starter
 	Orders  *orders.Service
@@ -40,14 +40,15 @@ type Reconciler struct {
 func (r *Reconciler) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := r.Once(ctx); err != nil && ctx.Err() == nil {
-			r.Log.WarnContext(ctx, "open orders could not be compared with their sagas and will be", "error", err)
+			r.Log.WarnContext(ctx, "open orders could not be compared with their sagas and will be again", "error", err)
 		}
 		backoff.Wait(ctx, reconcileEvery+rand.N(reconcileEvery/2), nil)
 	}
 	return nil
 }
 
-// Once looks at every open order once.
+// Once compares every open order that is older than reconcileAge with its saga, and stops at the first error. Before the Starter's Connect
+// it does nothing.
 func (r *Reconciler) Once(ctx context.Context) error {
 	if r.Starter.client() == nil {
 		return nil

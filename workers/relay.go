@@ -1,5 +1,5 @@
-// Package workers is what runs for long: the Temporal workers of each role, the relay from outbox to listeners, the sweep that
-// starts what was left, and the housekeeping.
+// Package workers is what runs for long: the Temporal workers of each role, the relay from outbox to listeners, the starter of sagas, the
+// sweeper that starts those which were not started, the reconciler of sagas, and the housekeeping.
 package workers
 
 import (

@@ -27,8 +27,8 @@ type sagaEndInbound struct {
 	starter *Starter
 }
 
-// ExecuteWorkflow implements interceptor.WorkflowInboundInterceptor. What it does beside the workflow leaves no trace in the history,
-// and does nothing when the workflow is replayed: its start is no longer in flight.
+// ExecuteWorkflow implements interceptor.WorkflowInboundInterceptor. What it does after the workflow is not in the history. A replay does
+// not repeat it, because the start is no longer in flight then.
 func (e *sagaEndInbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
 	result, err := e.Next.ExecuteWorkflow(ctx, in)
 	if st := e.starter.find(workflows.OrderIDOf(workflow.GetInfo(ctx).WorkflowExecution.ID)); st != nil {

@@ -50,8 +50,8 @@ type Starter struct {
 	queue chan *start
 
 	lock     sync.Mutex
-	closed   bool              // Run has returned
-	inFlight map[string]*start // by order id, until its worker takes the next
+	closed   bool              // Run's workers have ended, so nothing takes from the queue
+	inFlight map[string]*start // by order id, from Enqueue or Start until serve returns
 }
 
 type connection struct {
@@ -70,7 +70,7 @@ type start struct {
 	sagaEnded chan struct{} // receives once the saga has ended in this process
 }
 
-// settle tells those that wait for the start what became of it. Only the first call counts.
+// settle gives the start's outcome to the calls that wait for it. Only the first call counts.
 func (st *start) settle(err error) {
 	st.once.Do(func() {
 		st.err = err
@@ -82,7 +82,7 @@ func (st *start) settle(err error) {
 func NewStarter(orders *orders.Service, log *slog.Logger, now func() time.Time) *Starter {
 	return &Starter{
 		orders: orders, log: log, now: now, slotHold: maxSlotHold,
-		queue:    make(chan *start, maxAhead-startsAtOnce()), // each worker has one more
+		queue:    make(chan *start, maxAhead-startsAtOnce()), // each worker holds one more
 		inFlight: map[string]*start{},
 	}
 }
@@ -100,20 +100,20 @@ func (s *Starter) client() client.Client {
 	return nil
 }
 
-// Inline decides whether the sagas started from now on try their steps beside the saga first. It is for a process that runs every
-// service.
+// Inline decides whether the sagas started from now on first try their steps as local activities. Only a process that runs every service
+// can.
 func (s *Starter) Inline(on bool) { s.inline.Store(on) }
 
-// Enqueue queues the start of the saga of an order that the caller has just placed, so that this is its first saga. It does not wait for Temporal: an order is accepted once it is committed, and a failed
-// start changes nothing for the customer. It waits while too many are queued, and its error is that of ctx then. Unavailable when
-// Temporal is known to be away.
+// Enqueue queues the start of the saga of an order that the caller has just placed, so that this is its first saga. It does not wait for
+// Temporal: an order is accepted once it is committed, and a failed start changes nothing for the customer. It waits while too many are
+// queued, and its error is that of ctx then. Unavailable when Temporal is known to be away.
 func (s *Starter) Enqueue(ctx context.Context, order orders.Order) error {
 	_, err := s.enqueue(ctx, order, false)
 	return err
 }
 
-// Start starts the saga of an order that may have had one before, or finds it started, and waits for that. Idempotent by the order's id. Unavailable when Temporal does
-// not answer.
+// Start starts the saga of an order that may have had one before, and returns once Temporal has accepted it or has it already. Idempotent
+// by the order's id. Unavailable when Temporal does not answer.
 func (s *Starter) Start(ctx context.Context, order orders.Order) error {
 	st, err := s.enqueue(ctx, order, true)
 	if err != nil {
@@ -127,7 +127,8 @@ func (s *Starter) Start(ctx context.Context, order orders.Order) error {
 	}
 }
 
-// Await returns when the order's saga has ended, or with an error when ctx has or there is nothing to wait on.
+// Await returns nil when the order's saga has completed. The error is that of ctx, or Temporal's: the saga has failed or was terminated, or
+// was never started. Unavailable before Connect.
 func (s *Starter) Await(ctx context.Context, orderID string) error {
 	c := s.client()
 	if c == nil {
@@ -171,7 +172,7 @@ func (s *Starter) enqueue(ctx context.Context, order orders.Order, again bool) (
 	select {
 	case s.queue <- st:
 		return st, nil
-	case <-st.settled: // Run has returned
+	case <-st.settled: // Run's workers have ended
 		return nil, st.err
 	case <-ctx.Done():
 		s.remove(st)

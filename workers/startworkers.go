@@ -15,14 +15,16 @@ import (
 )
 
 const (
-	// startTimeout bounds one start. A start that is given up too early is a loss: Temporal may be about to answer with the first task
-	// of the saga, which no other worker is given for ten seconds. It also bounds how long a process that stops goes on starting sagas.
+	// startTimeout bounds one start. A shorter one would cost time: Temporal's answer carries the saga's first workflow task, and if the
+	// answer comes too late, Temporal gives that task to another worker only after its time-out of ten seconds. It also bounds how long a
+	// process that stops goes on starting sagas.
 	startTimeout = 5 * time.Second
-	// breakerPause is how long no start is tried after Temporal did not answer: an outage must not slow down every order.
+	// breakerPause is how long the circuit breaker refuses starts after Temporal did not answer, so that an outage does not slow down
+	// every order by startTimeout.
 	breakerPause = time.Second
 
-	// markLinger is how long the first of a batch of marks waits for others. It is far below sweepAge, after which an unmarked order
-	// is started again for nothing.
+	// markLinger is how long the first of a batch of marks waits for others. It is far below sweepAge, after which the Sweeper asks
+	// Temporal to start an unmarked order once more.
 	markLinger  = 50 * time.Millisecond
 	markBatch   = 500
 	markTimeout = 5 * time.Second
@@ -64,14 +66,14 @@ func (s *Starter) work(ctx context.Context, stopping <-chan struct{}, started ch
 	}
 }
 
-// serve starts one saga. If it runs inline, it keeps this worker until it ends, or for at most slotHold from when it was started: time
-// spent inside StartWorkflow does not count, since otherwise more would be started just when Temporal is slow.
+// serve starts one saga. If the saga runs inline, serve returns when the saga has ended, or slotHold after Temporal accepted it. The time
+// that the start itself takes does not count, since otherwise more sagas would be started just when Temporal is slow.
 func (s *Starter) serve(ctx context.Context, st *start, started chan<- string) {
 	defer s.remove(st)
 	inline, err := s.startSaga(ctx, st)
 	st.settle(err)
 	if err != nil {
-		if !st.again { // Enqueue has returned, so nothing else reports it
+		if !st.again { // Enqueue has returned and does not report the error
 			s.log.WarnContext(ctx, "the saga was not started and is left to the sweep", "order_id", st.order.ID, "error", err)
 		}
 		return
@@ -91,7 +93,7 @@ func (s *Starter) serve(ctx context.Context, st *start, started chan<- string) {
 
 // startSaga asks Temporal to start the saga. inline says that it was started just now and runs inline.
 func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err error) {
-	if s.breakerOpen() { // since it was queued
+	if s.breakerOpen() { // it opened after st was queued
 		return false, errAway(st.order.ID)
 	}
 	c := s.temporal.Load()
@@ -104,7 +106,7 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 		s.answered.Store(s.now().UnixNano())
 		return err == nil && in.Inline, nil
 	case unreachable(err):
-		// A Temporal that answers others is there, and merely busy.
+		// A Temporal that has just answered another start is up, only busy.
 		if now := s.now(); now.Sub(time.Unix(0, s.answered.Load())) >= startTimeout {
 			s.breakerUntil.Store(now.Add(breakerPause).UnixNano())
 		}
@@ -115,10 +117,10 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 	}
 }
 
-// breakerOpen reports whether Temporal did not answer a moment ago.
+// breakerOpen reports whether Temporal did not answer within the last breakerPause.
 func (s *Starter) breakerOpen() bool { return s.now().UnixNano() < s.breakerUntil.Load() }
 
-// unreachable tells an outage of Temporal from a start that it refuses for a reason of its own.
+// unreachable reports whether the error means that Temporal is away or overloaded, and not that it refuses this start.
 func unreachable(err error) bool {
 	var unavailable *serviceerror.Unavailable
 	var exhausted *serviceerror.ResourceExhausted
@@ -127,8 +129,8 @@ func unreachable(err error) bool {
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// markInBatches writes down whose sagas were accepted, many at a time, until started is closed. A mark that is lost is no harm: the sweep
-// asks Temporal again and finds the saga.
+// markInBatches marks the orders whose sagas Temporal has accepted, many at a time, until started is closed. After a lost mark the Sweeper
+// starts the saga again, and Temporal answers that it is already started.
 func (s *Starter) markInBatches(ctx context.Context, started <-chan string) {
 	for first := range started {
 		ids := append([]string{first}, collect(started, markBatch-1, markLinger)...)

@@ -15,14 +15,14 @@ import (
 
 const (
 	sweepEvery = time.Second
-	// sweepAge leaves out orders whose saga another process is just starting.
+	// sweepAge leaves out younger orders, whose saga the process that placed them is just starting.
 	sweepAge   = 3 * time.Second
 	sweepBatch = 100
-	// sweepAtOnce is how many of them are on their way at a time: after an outage all that came meanwhile wait.
+	// sweepAtOnce is how many starts a Sweeper waits for at a time: after an outage thousands of orders may wait for theirs.
 	sweepAtOnce = 8
 )
 
-// Sweeper starts the sagas of orders that were not seen to start: the process that placed them crashed, or Temporal was away.
+// Sweeper starts the sagas of orders that are not marked as started: the process that placed them crashed, or Temporal was away.
 type Sweeper struct {
 	Starter *Starter
 	Orders  *orders.Service
@@ -41,7 +41,8 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// Once starts what is left now.
+// Once starts the sagas of at most sweepBatch orders that wait for theirs; before the Starter's Connect it does nothing. Unavailable when
+// Temporal does not answer; a start that Temporal refuses is logged.
 func (s *Sweeper) Once(ctx context.Context) error {
 	if s.Starter.client() == nil {
 		return nil
@@ -54,7 +55,7 @@ func (s *Sweeper) Once(ctx context.Context) error {
 	starts.SetLimit(sweepAtOnce)
 	for _, order := range waiting {
 		starts.Go(func() error {
-			if s.Starter.find(order.ID) != nil { // it is queued, or waits to be marked
+			if s.Starter.find(order.ID) != nil { // this process is starting it already
 				return nil
 			}
 			if err := started.Err(); err != nil { // Temporal is away

@@ -16,11 +16,11 @@ import (
 	"example.com/orderly/workflows"
 )
 
-// stopTimeout lets the activities that run when the process stops come to their end. It is longer than any attempt.
+// stopTimeout is how long a stopping worker waits for its running activities. It is longer than any attempt.
 const stopTimeout = 15 * time.Second
 
-// pollers is how many calls of a worker wait for workflow tasks at any time, and as many more for activities: the client's own default,
-// stated because it bounds how fast a worker can be given work.
+// pollers is how many workflow task pollers a worker has, and how many activity task pollers: the SDK's default, stated because it
+// bounds how fast a worker can be given work.
 const pollers = 2
 
 // StepMetrics measures attempts of activities, by outcome.
@@ -38,7 +38,7 @@ func NewStepMetrics(reg prometheus.Registerer) *StepMetrics {
 }
 
 // NewWorker makes a worker that polls one task queue, with the workflows and activities that register adds. It polls once started;
-// stopping it waits for running activities. fatal is told when it can't poll any more and has stopped by itself. The error names an
+// stopping it waits for running activities. fatal is called when it can't poll any more and has stopped by itself. The error names an
 // activity that sagas ask for on the queue and that register has not added.
 func NewWorker(
 	c client.Client, queue string, steps *StepMetrics, log *slog.Logger, fatal func(error), register func(r worker.Registry),
