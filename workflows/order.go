@@ -86,11 +86,11 @@ func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 	}
 	s.compensate(ctx)
 	s.stalls.flush(ctx)
-	return s.end(ctx, state, reason)
+	return s.moveToEnd(ctx, state, reason)
 }
 
-// end moves the order to an end that is not its completion.
-func (s *saga) end(ctx workflow.Context, state orders.State, reason string) (OrderResult, error) {
+// moveToEnd moves the order to an end that is not its completion.
+func (s *saga) moveToEnd(ctx workflow.Context, state orders.State, reason string) (OrderResult, error) {
 	var title string
 	var move func(workflow.Context, orders.Move) error
 	switch state {

@@ -26,19 +26,19 @@ type entry struct {
 }
 
 func newProgress(ctx workflow.Context, in OrderInput) *progress {
-	s := &progress{ctx: ctx, in: in, status: orders.Pending}
-	s.show()
-	return s
+	p := &progress{ctx: ctx, in: in, status: orders.Pending}
+	p.show()
+	return p
 }
 
-func (s *progress) begin(title string) *entry {
-	e := &entry{title: title, state: "running since " + workflow.Now(s.ctx).UTC().Format("2006-01-02 15:04:05 MST")}
-	s.entries = append(s.entries, e)
-	s.show()
+func (p *progress) begin(title string) *entry {
+	e := &entry{title: title, state: "running since " + workflow.Now(p.ctx).UTC().Format("2006-01-02 15:04:05 MST")}
+	p.entries = append(p.entries, e)
+	p.show()
 	return e
 }
 
-func (s *progress) end(e *entry, err error) {
+func (p *progress) end(e *entry, err error) {
 	switch code, refused := activities.Refusal(err); {
 	case err == nil:
 		e.state = "done"
@@ -47,49 +47,49 @@ func (s *progress) end(e *entry, err error) {
 	default:
 		e.state = "given up: " + activities.Reason(err)
 	}
-	s.show()
+	p.show()
 }
 
-func (s *progress) confirmed() {
-	s.status = orders.Confirmed
-	s.show()
+func (p *progress) confirmed() {
+	p.status = orders.Confirmed
+	p.show()
 }
 
 // attend shows what an operator should look at. It also updates the search attribute OrderStatus, which is not written at every step
 // because each write costs an event.
-func (s *progress) attend(a attention) {
-	s.attention = a
-	s.upsert()
-	s.show()
+func (p *progress) attend(a attention) {
+	p.attention = a
+	p.upsert()
+	p.show()
 }
 
-func (s *progress) finish(state orders.State, reason string) {
-	s.status, s.reason, s.attention = state, reason, attention{}
-	s.upsert()
-	s.show()
+func (p *progress) finish(state orders.State, reason string) {
+	p.status, p.reason, p.attention = state, reason, attention{}
+	p.upsert()
+	p.show()
 }
 
-func (s *progress) upsert() {
-	if !s.in.Searchable {
+func (p *progress) upsert() {
+	if !p.in.Searchable {
 		return
 	}
 	// The keys are constants and the values match their types, which is all that can be wrong here.
-	_ = workflow.UpsertTypedSearchAttributes(s.ctx,
-		OrderStatus.ValueSet(string(s.status)), Parked.ValueSet(s.attention.level == orders.Parked))
+	_ = workflow.UpsertTypedSearchAttributes(p.ctx,
+		OrderStatus.ValueSet(string(p.status)), Parked.ValueSet(p.attention.level == orders.Parked))
 }
 
-func (s *progress) show() {
-	text := fmt.Sprintf("Order `%s` over **%s** is **%s**", s.in.OrderID, s.in.total(), s.status)
-	if s.reason != "" {
-		text += fmt.Sprintf(" (%s)", s.reason)
+func (p *progress) show() {
+	text := fmt.Sprintf("Order `%s` over **%s** is **%s**", p.in.OrderID, p.in.total(), p.status)
+	if p.reason != "" {
+		text += fmt.Sprintf(" (%s)", p.reason)
 	}
 	text += ".\n\n"
-	if s.attention.level != orders.NoAttention {
-		text += fmt.Sprintf("**%s**: %s (%s).\n\n", strings.ToUpper(string(s.attention.level)), s.attention.step, s.attention.reason)
+	if p.attention.level != orders.NoAttention {
+		text += fmt.Sprintf("**%s**: %s (%s).\n\n", strings.ToUpper(string(p.attention.level)), p.attention.step, p.attention.reason)
 	}
 	text += "| Step | State |\n|---|---|\n"
-	for _, e := range s.entries {
+	for _, e := range p.entries {
 		text += fmt.Sprintf("| %s | %s |\n", e.title, e.state)
 	}
-	workflow.SetCurrentDetails(s.ctx, text)
+	workflow.SetCurrentDetails(p.ctx, text)
 }

@@ -11,23 +11,23 @@ import (
 
 // saga is the state of one run of the order workflow.
 type saga struct {
-	in        OrderInput
-	workflow  string // the workflow's id, which begins every key
-	confirmed bool
-	undos     []*step // the steps to undo, in the order in which they were taken
-	progress  *progress
-	stalls    *stallMonitor
+	in         OrderInput
+	workflowID string // begins every key
+	confirmed  bool
+	undos      []*step // the steps to undo, in the order in which they were taken
+	progress   *progress
+	stalls     *stallMonitor
 }
 
 func newSaga(ctx workflow.Context, in OrderInput) *saga {
-	s := &saga{in: in, workflow: workflow.GetInfo(ctx).WorkflowExecution.ID}
+	s := &saga{in: in, workflowID: workflow.GetInfo(ctx).WorkflowExecution.ID}
 	s.progress = newProgress(ctx, in)
 	s.stalls = newStallMonitor(ctx, s.notify)
 	return s
 }
 
 // key is the idempotency key of a step. It is the same in every run and attempt, and services and the payment provider do each key once.
-func (s *saga) key(step string) string { return s.workflow + ":" + step }
+func (s *saga) key(step string) string { return s.workflowID + ":" + step }
 
 // standing asks the orders service how the order stands.
 func (s *saga) standing(ctx workflow.Context) (standing activities.Standing, err error) {
@@ -49,7 +49,7 @@ func (s *saga) take(ctx workflow.Context, st *step) error {
 	if st.added && s.in.Confirmed && !s.confirmed {
 		return nil
 	}
-	do := s.doing(st)
+	do := s.callOf(st)
 	if decided, err := s.inline(ctx, st.title, do); decided {
 		return err
 	}
@@ -61,8 +61,8 @@ func (s *saga) take(ctx workflow.Context, st *step) error {
 	return err
 }
 
-// doing is the step's call under its key.
-func (s *saga) doing(st *step) func(ctx workflow.Context) error {
+// callOf is the step's call under its key.
+func (s *saga) callOf(st *step) func(ctx workflow.Context) error {
 	return func(ctx workflow.Context) error { return st.do(ctx, s, s.key(st.key)) }
 }
 
@@ -82,7 +82,7 @@ func (s *saga) inline(ctx workflow.Context, title string, do func(ctx workflow.C
 
 // completeStep takes the last step, which no service can refuse.
 func (s *saga) completeStep(ctx workflow.Context, st *step) error {
-	do := s.doing(st)
+	do := s.callOf(st)
 	if decided, err := s.inline(ctx, st.title, do); decided && err == nil {
 		return nil
 	}

@@ -18,12 +18,12 @@ type stallMonitor struct {
 
 // attempt is a step, an undo or a move that is being retried, with how long it may take before it counts as stalled and as parked.
 type attempt struct {
-	title  string
-	since  time.Time
-	stalls time.Duration
-	parks  time.Duration
-	level  orders.Attention
-	reason string
+	title       string
+	since       time.Time
+	stallsAfter time.Duration
+	parksAfter  time.Duration
+	level       orders.Attention
+	reason      string
 }
 
 // attention is what operators are told about the whole order.
@@ -42,8 +42,8 @@ func newStallMonitor(ctx workflow.Context, notify func(ctx workflow.Context, a a
 	return m
 }
 
-func (m *stallMonitor) begin(ctx workflow.Context, title string, stalls, parks time.Duration) *attempt {
-	a := &attempt{title: title, since: workflow.Now(ctx), stalls: stalls, parks: parks}
+func (m *stallMonitor) begin(ctx workflow.Context, title string, stallsAfter, parksAfter time.Duration) *attempt {
+	a := &attempt{title: title, since: workflow.Now(ctx), stallsAfter: stallsAfter, parksAfter: parksAfter}
 	m.running = append(m.running, a)
 	return a
 }
@@ -103,9 +103,9 @@ func (m *stallMonitor) raiseLevels(ctx workflow.Context) {
 func (a *attempt) due() time.Time {
 	switch a.level {
 	case orders.NoAttention:
-		return a.since.Add(a.stalls)
+		return a.since.Add(a.stallsAfter)
 	case orders.Stalled:
-		return a.since.Add(a.parks)
+		return a.since.Add(a.parksAfter)
 	default:
 		return time.Time{}
 	}
