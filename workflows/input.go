@@ -26,13 +26,13 @@ type OrderInput struct {
 	// Steps are the keys of the added steps that this saga has. It is decided when the saga starts and holds for all its runs, so that
 	// a Reset of an order that was placed before a step existed does not meet that step.
 	Steps []string `json:"steps,omitempty"`
-	// Confirmed says that the order was confirmed before this saga was started. Then no added step before the pivot is taken: an
-	// earlier saga has taken it, or it came too late. It is undone with the others.
+	// Confirmed says that the order was confirmed before this saga was started. Then the saga does not take an added step that comes
+	// before the pivot: an earlier saga took it, or the step did not exist yet. It undoes that step with the others all the same.
 	Confirmed bool `json:"confirmed,omitempty"`
 }
 
 // InputFor is what the saga of an order is started with. searchable says that the namespace knows our search attributes, inline that
-// this process runs every service, so that its steps may first be tried beside the saga, and again that the order was not just placed.
+// this process runs every service, so that its steps may first be tried as local activities, and again that the order was not just placed.
 func InputFor(o orders.Order, searchable, inline, again bool) OrderInput {
 	in := OrderInput{
 		OrderID: o.ID, CustomerID: o.CustomerID, TotalMinor: o.Total.Minor, Currency: o.Total.Currency,

@@ -33,7 +33,7 @@ func (s *saga) forward(ctx workflow.Context) error {
 
 	// A review by people belongs here, before the pivot: nothing is charged yet and everything can be given back.
 
-	// The pivot. Whether it was reached must be known for certain, so from here on a cancellation of the workflow is not heard.
+	// The pivot. From here on a cancellation of the workflow is ignored, since a confirm that is cancelled may have been done all the same.
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -63,21 +63,22 @@ func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 	// A cancellation has ended ctx; the undoing must not end with it.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	state, reason := s.endFor(cause)
+	// Either means that an earlier run may have brought the order further than this history shows.
 	if undone := activities.Undone(cause); undone || s.mayHaveEarlierRun(ctx) {
 		standing, err := s.standing(ctx)
 		switch {
 		case err != nil:
 			return OrderResult{}, err
 		case standing.State == orders.Completed:
-			// It is paid for and handed over, so nothing of it is ours to undo, even if one of its steps was undone by other means.
+			// It is paid for and handed over, so nothing of it is undone, even if one of its steps was undone by other means.
 			return s.finish(standing.State, standing.Reason)
 		case standing.State == orders.Confirmed && !undone:
 			return s.resume(ctx)
 		case standing.State == orders.Confirmed:
 			state = orders.Reversed
 		}
-		// How far an earlier run came, with its steps or with undoing them, is not in this history. Every undo succeeds when there is
-		// nothing to undo, so all of them run.
+		// This history does not show which steps an earlier run took or undid. Every undo succeeds when there is nothing to undo, so all
+		// of them run.
 		s.undos = s.in.steps()
 		if standing.State.Ended() {
 			s.compensate(ctx)
@@ -111,8 +112,8 @@ func (s *saga) moveToEnd(ctx workflow.Context, state orders.State, reason string
 	return s.finish(state, reason)
 }
 
-// resume goes on behind the pivot with an order that an earlier run of its saga confirmed. What stopped this run came before the pivot,
-// and a confirmed order is never undone for that.
+// resume goes on after the pivot with an order that an earlier run of its saga confirmed. What stopped this run came before the pivot, and
+// a confirmed order is never undone for a failure before the pivot.
 func (s *saga) resume(ctx workflow.Context) (OrderResult, error) {
 	s.undos = s.in.stepsUntil(confirm)
 	if err := s.fulfil(ctx); err != nil {
@@ -121,8 +122,8 @@ func (s *saga) resume(ctx workflow.Context) (OrderResult, error) {
 	return s.finish(orders.Completed, "")
 }
 
-// mayHaveEarlierRun reports whether an earlier run of this saga (before a Reset, or lost with Temporal's database) may have brought
-// the order further than this one knows, which has not reached the pivot. Then the order itself is asked before anything of it is undone.
+// mayHaveEarlierRun reports whether this run has not reached the pivot and an earlier run of this saga (before a Reset, or lost with
+// Temporal's database) may have. Then giveUp asks the orders service how the order stands before it undoes anything.
 //
 // A Reset keeps the part of the history before it. If that part has undos in it, they go on as they began: the version is the default
 // one where a history has passed this place without it.

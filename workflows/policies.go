@@ -22,8 +22,8 @@ const (
 	maxParkedPause = time.Hour
 )
 
-// startToClose is short because it is also how long it takes to notice that a worker died in an attempt. An attempt that outlives it can
-// still commit; step records and tombstones make that harmless.
+// startToClose is short because Temporal takes that long to notice that a worker died in an attempt. An attempt that outlives it can still
+// commit: the step's record then answers the next attempt, and after an undo its tombstone refuses the late one.
 const startToClose = 10 * time.Second
 
 // inlineTimeout bounds the one inline attempt of a step.
@@ -40,8 +40,8 @@ func forStep(ctx workflow.Context, summary string) workflow.Context {
 	})
 }
 
-// forInline sets the options of the one inline attempt of a forward step. It is short because it holds up the workflow task; a slow
-// answer is better waited for by an activity.
+// forInline sets the options of the one inline attempt of a forward step. It is short because it holds up the workflow task, which an
+// activity does not.
 func forInline(ctx workflow.Context, summary string) workflow.Context {
 	return activities.Inline(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		// Both are set because a local activity without the first uses the second for all its attempts.
@@ -52,8 +52,8 @@ func forInline(ctx workflow.Context, summary string) workflow.Context {
 	}))
 }
 
-// forUndo sets the options of a compensation and of the moves after it. Attempts are not limited, because a hold on a customer's money
-// must not be abandoned.
+// forUndo sets the options of compensations, and of the other calls that no business answer can end: look-ups, flags and the moves to an
+// end. Attempts are not limited, because a hold on a customer's money must not be abandoned.
 func forUndo(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: startToClose,

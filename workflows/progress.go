@@ -20,6 +20,7 @@ type progress struct {
 	entries   []*entry
 }
 
+// entry is one row of the table that progress shows.
 type entry struct {
 	title string
 	state string

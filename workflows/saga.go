@@ -38,7 +38,7 @@ func (s *saga) standing(ctx workflow.Context) (standing activities.Standing, err
 	return standing, err
 }
 
-// take takes one forward step until the answer is yes (nil) or no. An error is the business's no, the cancellation of the
+// take takes one forward step, and retries it until the answer is yes (nil) or no. An error is the business's no, the cancellation of the
 // workflow, or a failure that no retry will mend. The undo is registered first, because a step whose answer never came may have been
 // done all the same.
 func (s *saga) take(ctx workflow.Context, st *step) error {
@@ -46,7 +46,7 @@ func (s *saga) take(ctx workflow.Context, st *step) error {
 		return nil
 	}
 	s.undos = append(s.undos, st)
-	if st.added && s.in.Confirmed && !s.confirmed {
+	if st.added && s.in.Confirmed && !s.confirmed { // see OrderInput.Confirmed
 		return nil
 	}
 	do := s.callOf(st)
@@ -61,7 +61,7 @@ func (s *saga) take(ctx workflow.Context, st *step) error {
 	return err
 }
 
-// callOf is the step's call under its key.
+// callOf returns the function that calls the step's service, with the step's key.
 func (s *saga) callOf(st *step) func(ctx workflow.Context) error {
 	return func(ctx workflow.Context) error { return st.do(ctx, s, s.key(st.key)) }
 }
@@ -89,7 +89,7 @@ func (s *saga) completeStep(ctx workflow.Context, st *step) error {
 	return s.retryForever(ctx, st.title, do)
 }
 
-// retryForever runs an undo, or a move to an end, until it succeeds. It returns an error only when the workflow is being torn down.
+// retryForever runs an undo, a move to an end or a look-up until it succeeds. It returns an error only when Temporal ends the workflow.
 func (s *saga) retryForever(ctx workflow.Context, title string, do func(ctx workflow.Context) error) error {
 	return s.retryForeverAs(ctx, s.stalls.begin(ctx, title, stepStalls, undoParks), do)
 }
@@ -125,7 +125,7 @@ func (s *saga) compensate(ctx workflow.Context) {
 		all.Add(1)
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			defer all.Done()
-			// An error means that the workflow is being torn down.
+			// An error means that Temporal ends the workflow.
 			_ = s.retryForeverAs(ctx, attempt, func(ctx workflow.Context) error { return st.undo.do(ctx, s, s.key(st.undo.key), s.key(st.key)) })
 			done = true
 		})
@@ -134,6 +134,7 @@ func (s *saga) compensate(ctx workflow.Context) {
 	all.Wait(ctx)
 }
 
+// finish shows the end in the web UI and returns the saga's result. The order has been moved there before.
 func (s *saga) finish(state orders.State, reason string) (OrderResult, error) {
 	s.progress.finish(state, reason)
 	return OrderResult{State: state, Reason: reason}, nil
@@ -142,7 +143,7 @@ func (s *saga) finish(state orders.State, reason string) (OrderResult, error) {
 // notify flags the order in the orders service, which announces it, and in the web UI.
 func (s *saga) notify(ctx workflow.Context, a attention) {
 	s.progress.attend(a)
-	// Failures are retried. The one error that is final is that the order does not exist, and then there is nothing to flag.
+	// Failures are retried. The only final error is that the order does not exist, and then there is nothing to flag.
 	_ = activities.Flag(forUndo(ctx, "Tell operators"), orders.Flag{
 		OrderID: s.in.OrderID, At: workflow.Now(ctx), Attention: a.level, Step: a.step, Reason: a.reason,
 	})

@@ -12,7 +12,7 @@ import (
 	"example.com/orderly/internal/orders"
 )
 
-// OrderWorkflow is the name histories know the saga by.
+// OrderWorkflow is the workflow type that histories name the saga by.
 const OrderWorkflow = "Order"
 
 // The search attributes of a saga, all of them ids or codes. They are registered with the namespace before they are used.
@@ -29,7 +29,7 @@ func SearchAttributes() map[string]string {
 
 const workflowIDPrefix = "order-"
 
-// OrderWorkflowID is the id of an order's saga. One order has one saga, for ever.
+// OrderWorkflowID is the id of an order's saga. It is derived from the order's id, so that Temporal refuses a second saga of the order.
 func OrderWorkflowID(orderID string) string { return workflowIDPrefix + orderID }
 
 // OrderIDOf is the order whose saga has this workflow id.

@@ -13,8 +13,8 @@ import (
 
 // step is one entry of the process: what a saga asks of a service, and what undoes it.
 type step struct {
-	// key names the step in the services' step records and at the payment provider. It is never changed and never used for another
-	// step, or a step of an order in flight would be done twice, or answered from the record of the other one.
+	// key names the step in the services' step records and at the payment provider. It is never changed, or a step of an order in flight
+	// would be done twice, and never used for another step, or that one would be answered from the record of the first.
 	key   string
 	title string // what people read
 	do    func(ctx workflow.Context, s *saga, key string) error
@@ -30,8 +30,8 @@ type undo struct {
 	do    func(ctx workflow.Context, s *saga, key, undoes string) error
 }
 
-// process are all steps in the order in which they are taken, which is the order of the declarations below. newStep fills it, so no step
-// can be left out of the undoing of all.
+// process are all steps in the order in which they are taken, which is the order of the declarations below. newStep adds each, so that
+// none is missing where all are undone.
 var process []*step
 
 func newStep(st step) *step {
@@ -79,7 +79,7 @@ var capture = newStep(step{
 	}},
 })
 
-// complete is the end that is reached by a step. Nothing refuses it.
+// complete moves the order to its end after every other step. The orders service never refuses it.
 var complete = newStep(step{
 	key: "complete", title: "Complete order",
 	do: func(ctx workflow.Context, s *saga, key string) error {
@@ -87,7 +87,7 @@ var complete = newStep(step{
 	},
 })
 
-// addedSteps are the keys of the steps that sagas were recorded before.
+// addedSteps are the keys of the steps that were added after sagas had been recorded.
 func addedSteps() []string {
 	var keys []string
 	for _, st := range process {
@@ -101,7 +101,7 @@ func addedSteps() []string {
 // takes reports whether the saga with this input has the step.
 func (in OrderInput) takes(st *step) bool { return !st.added || slices.Contains(in.Steps, st.key) }
 
-// steps are the steps of the saga with this input, in their order.
+// steps are the steps that the saga with this input takes, in their order.
 func (in OrderInput) steps() []*step {
 	var all []*step
 	for _, st := range process {
