@@ -17,7 +17,7 @@ const (
 	InlineQueue    = "orderly-inline"
 )
 
-// call is one activity as both sides of the border know it: its name in histories, its service's task queue, and its input.
+// call is one activity as workflows and workers both know it: its name in histories, its service's task queue, and its input.
 type call[In any] struct{ name, queue string }
 
 // query is a call that has a result besides yes and no. It is never inline.

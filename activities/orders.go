@@ -33,13 +33,13 @@ func RegisterOrders(r worker.ActivityRegistry, s *orders.Service) {
 	})
 }
 
-// Standing is where an order stands.
+// Standing is an order's state, and the reason for it where the order has one.
 type Standing struct {
 	State  orders.State `json:"state"`
 	Reason string       `json:"reason,omitempty"`
 }
 
-// LookUp returns where the order stands.
+// LookUp returns the order's state.
 func LookUp(ctx workflow.Context, orderID string) (Standing, error) {
 	return lookUpOrder.run(ctx, orderID)
 }
@@ -59,5 +59,5 @@ func Cancel(ctx workflow.Context, in orders.Move) error { return cancelOrder.run
 // Reverse ends a confirmed order that could not be finished.
 func Reverse(ctx workflow.Context, in orders.Move) error { return reverseOrder.run(ctx, in) }
 
-// Flag tells operators about an open order, or that there is nothing to tell any more.
+// Flag records on an open order that operators must look at it, or that they need not any more.
 func Flag(ctx workflow.Context, in orders.Flag) error { return flagOrder.run(ctx, in) }

@@ -14,7 +14,7 @@ type Registry struct {
 	names []string
 }
 
-// NewRegistry returns the registry on a worker's.
+// NewRegistry returns a registry that passes everything on to the worker's.
 func NewRegistry(of worker.Registry) *Registry { return &Registry{Registry: of} }
 
 // RegisterActivityWithOptions implements worker.ActivityRegistry.

@@ -9,11 +9,11 @@ import (
 	"example.com/orderly/internal/fault"
 )
 
-// Answer answers a call by this activity's name in place of its service. result is for a query, and of its type. The error is what the
-// workflow sees.
+// Answer answers the activity called name in place of its service. result is the result of a query, and nil for a call. err goes to the
+// workflow as it is: a fault of a service is not translated.
 type Answer func(ctx context.Context, name string, in any) (result any, err error)
 
-// RegisterStandIns registers, for every call of a task queue, an activity that answers as told.
+// RegisterStandIns registers, for each activity of a task queue, one that returns what answer does.
 func RegisterStandIns(r worker.ActivityRegistry, queue string, answer Answer) {
 	for _, d := range declared {
 		if d.queue == queue {
