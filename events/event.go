@@ -15,7 +15,7 @@ import (
 // ContentType is the media type of an encoded Event: CloudEvents 1.0, JSON format, structured mode.
 const ContentType = event.ApplicationCloudEventsJSON
 
-// schemaBase is where the JSON Schema of each type is identified.
+// schemaBase starts the $id of the JSON Schema of each type. Nothing is served at that address.
 const schemaBase = "https://orderly.example.com/schemas/"
 
 // Event is one fact, published after the state it reports was committed. It encodes to a CloudEvent
@@ -42,7 +42,7 @@ type Event struct {
 // Payload is the data of one type of event.
 type Payload interface{ EventType() string }
 
-// New makes the event that carries payload.
+// New makes the event that carries payload. It leaves TraceParent empty.
 func New(source, subject string, sequence int64, at time.Time, payload Payload) (Event, error) {
 	data, err := json.Marshal(payload)
 	if err != nil {
@@ -107,10 +107,10 @@ func (e *Event) UnmarshalJSON(body []byte) error {
 	if ce.Subject() == "" {
 		return fmt.Errorf("event %s has no subject", ce.ID())
 	}
-	written, _ := ce.Extensions()["sequence"].(string)
-	sequence, err := strconv.ParseInt(written, 10, 64)
+	padded, _ := ce.Extensions()["sequence"].(string)
+	sequence, err := strconv.ParseInt(padded, 10, 64)
 	if err != nil || sequence < 1 {
-		return fmt.Errorf("event %s has no usable sequence: %q", ce.ID(), written)
+		return fmt.Errorf("event %s has no usable sequence: %q", ce.ID(), padded)
 	}
 	trace, _ := ce.Extensions()["traceparent"].(string)
 	*e = Event{

@@ -15,7 +15,7 @@ type InventoryReserved struct {
 // InventoryRejected says that at least one line cannot be served, and nothing is held.
 type InventoryRejected struct {
 	OrderID string `json:"order_id"`
-	Reason  string `json:"reason"`
+	Reason  string `json:"reason"` // "out_of_stock" or "unknown_sku"
 }
 
 // InventoryReleased says that what was held for the order is free again.
@@ -27,8 +27,8 @@ type InventoryReleased struct {
 // StockAdjusted says that the count of a SKU was changed by hand; the subject is the SKU.
 type StockAdjusted struct {
 	SKU    string `json:"sku"`
-	Change int64  `json:"change"`
-	OnHand int64  `json:"on_hand"`
+	Change int64  `json:"change"`  // negative for less
+	OnHand int64  `json:"on_hand"` // after the change
 	Note   string `json:"note,omitempty"`
 }
 

@@ -36,28 +36,28 @@ type OrderCompleted struct {
 type OrderRejected struct {
 	OrderID    string `json:"order_id"`
 	CustomerID string `json:"customer_id"`
-	Reason     string `json:"reason"`
+	Reason     string `json:"reason"` // the code of the no
 }
 
 // OrderCancelled says that the order was called off before it was confirmed; everything is undone.
 type OrderCancelled struct {
 	OrderID    string `json:"order_id"`
 	CustomerID string `json:"customer_id"`
-	Reason     string `json:"reason"`
+	Reason     string `json:"reason"` // a code, such as "cancel_requested"
 }
 
 // OrderReversed says that an order that was confirmed could not be finished and was undone as a whole.
 type OrderReversed struct {
 	OrderID    string `json:"order_id"`
 	CustomerID string `json:"customer_id"`
-	Reason     string `json:"reason"`
+	Reason     string `json:"reason"` // a code, such as "capture_refused"
 }
 
 // OrderParked says that a step or an undo of the order keeps failing, and an operator should look.
 type OrderParked struct {
 	OrderID string `json:"order_id"`
-	Step    string `json:"step"`
-	Reason  string `json:"reason"`
+	Step    string `json:"step"`   // which step, such as "capture"
+	Reason  string `json:"reason"` // the code of its last failure, such as "payment_outcome_unknown"
 }
 
 // OrderResumed says that a parked order moves again.

@@ -15,7 +15,7 @@ type PaymentDeclined struct {
 	Reason      string `json:"reason"`
 }
 
-// PaymentVoided says that what was held is free again; nothing was charged.
+// PaymentVoided says that the amount is no longer held, and none of it was kept.
 type PaymentVoided struct {
 	OrderID     string `json:"order_id"`
 	AmountMinor int64  `json:"amount_minor"`
