@@ -2,9 +2,13 @@ package events_test
 
 import (
 	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,17 +96,19 @@ func TestTheCatalogueOfTheDocumentIsComplete(t *testing.T) {
 }
 
 type schema struct {
-	ID         string             `json:"$id"`
-	Type       string             `json:"type"`
-	Properties map[string]*schema `json:"properties"`
-	Required   []string           `json:"required"`
-	Items      *schema            `json:"items"`
+	ID          string             `json:"$id"`
+	Description string             `json:"description"`
+	Type        string             `json:"type"`
+	Properties  map[string]*schema `json:"properties"`
+	Required    []string           `json:"required"`
+	Items       *schema            `json:"items"`
 }
 
 func TestEveryTypeHasTheSchemaOfItsGoType(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("asyncapi.yaml")
 	require.NoError(t, err)
+	comments := typeComments(t)
 	var want []string
 	for _, payload := range events.Catalogue() {
 		name := payload.EventType() + ".json"
@@ -112,10 +118,12 @@ func TestEveryTypeHasTheSchemaOfItsGoType(t *testing.T) {
 		var s schema
 		require.NoError(t, json.Unmarshal(content, &s))
 		require.Equal(t, "https://orderly.example.com/schemas/"+name, s.ID)
+		require.Equal(t, comments[reflect.TypeOf(payload).Name()], s.Description, name)
 		same(t, reflect.TypeOf(payload), &s, payload.EventType())
 
 		for _, line := range []string{
 			"    address: " + payload.EventType(), "      name: " + payload.EventType(), "$ref: schemas/" + name,
+			"      summary: " + strconv.Quote(s.Description),
 		} {
 			require.Contains(t, string(document), line+"\n", "asyncapi.yaml lacks %s", payload.EventType())
 		}
@@ -128,6 +136,24 @@ func TestEveryTypeHasTheSchemaOfItsGoType(t *testing.T) {
 	}
 	require.ElementsMatch(t, want, have, "a schema without a type, or the other way round")
 	require.Equal(t, len(want), strings.Count(string(document), "$ref: schemas/"))
+}
+
+// typeComments maps each type of this package to its comment, in one line.
+func typeComments(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	require.NoError(t, err)
+	comments := map[string]string{}
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		require.NoError(t, err)
+		for _, declaration := range file.Decls {
+			if types, is := declaration.(*ast.GenDecl); is && types.Tok == token.TYPE {
+				comments[types.Specs[0].(*ast.TypeSpec).Name.Name] = strings.ReplaceAll(strings.TrimSpace(types.Doc.Text()), "\n", " ")
+			}
+		}
+	}
+	return comments
 }
 
 // same compares a schema with the Go type behind it, so that neither changes alone.
