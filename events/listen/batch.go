@@ -23,7 +23,7 @@ var errBatchFailed = errors.New("a batch failed")
 // When anything fails, nothing of the batch is kept and the error is errBatchFailed: which event is to blame shows when they are
 // handled one by one. The failure of a batch of one is that event's own, and is written down. Any other error is the database's.
 func (in *Inbox) handleBatch(ctx, handling context.Context, l *registered) (found int, err error) {
-	from, err := in.lowWater(handling, l)
+	from, err := in.waitingSince(handling, l)
 	if err != nil {
 		return 0, err
 	}
@@ -32,11 +32,11 @@ func (in *Inbox) handleBatch(ctx, handling context.Context, l *registered) (foun
 	err = in.db.InTx(handling, func(tx *database.Tx) (err error) {
 		done = 0
 		now := in.options.Now()
-		taken, err = in.take(handling, tx.Select, l, from, batch, `state = 'done', done_at = ?, reason = ''`, database.At(now))
+		taken, err = in.take(handling, tx.Select, l, from, batchSize, `state = 'done', done_at = ?, reason = ''`, database.At(now))
 		if err != nil {
 			return err
 		}
-		if len(taken) == batch {
+		if len(taken) == batchSize {
 			l.wake() // there may be more than this worker can carry
 		}
 		for _, r := range taken {

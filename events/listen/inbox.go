@@ -37,10 +37,10 @@ type Inbox struct {
 
 type registered struct {
 	Listener
-	woken  chan struct{}
-	oldest *database.LowWater
-	done   atomic.Int64
-	failed atomic.Int64
+	woken    chan struct{}
+	lowWater *database.LowWater
+	done     atomic.Int64
+	failed   atomic.Int64
 }
 
 // Open returns the inbox of listeners in the database behind pool; engine is PostgreSQL or SQLite. The pool stays the
@@ -88,7 +88,7 @@ func open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener
 		if listener.Schedule == nil {
 			listener.Schedule = in.options.Schedule
 		}
-		in.listeners = append(in.listeners, &registered{Listener: listener, woken: make(chan struct{}, 1), oldest: in.oldest(listener.Name)})
+		in.listeners = append(in.listeners, &registered{Listener: listener, woken: make(chan struct{}, 1), lowWater: in.newLowWater(listener.Name)})
 	}
 	if engine == SQLite {
 		// Without the driver's option times would be written as text that does not sort.

@@ -16,9 +16,9 @@ import (
 const (
 	// leaseSlack is how much longer than its time-out an attempt is protected from being taken over.
 	leaseSlack = 5 * time.Second
-	// batch is taken at once by a worker whose listener only writes to its own database. One that waits for the outside claims one
+	// batchSize is taken at once by a worker whose listener only writes to its own database. One that waits for the outside claims one
 	// at a time, so that no event sits behind a slow one while another worker is free.
-	batch = 32
+	batchSize = 32
 	// batchPause is how long a worker waits after a batch that was not full: what comes in meanwhile makes one batch and not several.
 	// An event that comes to a listener at rest does not wait.
 	batchPause = 50 * time.Millisecond
@@ -105,7 +105,7 @@ func (in *Inbox) work(ctx, handling context.Context, l *registered) {
 			backoff.Wait(ctx, in.options.Poll, l.woken)
 		default:
 			failures = 0
-			if inBatches && found < batch {
+			if inBatches && found < batchSize {
 				backoff.Wait(ctx, batchPause, nil)
 			}
 		}
@@ -115,7 +115,7 @@ func (in *Inbox) work(ctx, handling context.Context, l *registered) {
 // handleEach claims what is due and handles each event in a transaction of its own. It returns an error only when the inbox's own
 // database fails.
 func (in *Inbox) handleEach(ctx, handling context.Context, l *registered) (int, error) {
-	limit := batch
+	limit := batchSize
 	if l.Effect != nil {
 		limit = 1
 	}
@@ -139,7 +139,7 @@ func (in *Inbox) handleEach(ctx, handling context.Context, l *registered) (int, 
 
 // claim takes due events for as long as one attempt may take.
 func (in *Inbox) claim(ctx context.Context, l *registered, limit int) (claimed []row, until time.Time, err error) {
-	from, err := in.lowWater(ctx, l)
+	from, err := in.waitingSince(ctx, l)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -154,30 +154,30 @@ func (in *Inbox) claim(ctx context.Context, l *registered, limit int) (claimed [
 	return claimed, until, nil
 }
 
-// lowWater is a time before which nothing waits for the listener.
-func (in *Inbox) lowWater(ctx context.Context, l *registered) (database.Time, error) {
-	from, err := l.oldest.Mark(ctx, in.options.Now())
+// waitingSince returns a time before which nothing waits for the listener.
+func (in *Inbox) waitingSince(ctx context.Context, l *registered) (database.Time, error) {
+	from, err := l.lowWater.Mark(ctx, in.options.Now())
 	if err != nil {
 		return database.Time{}, fmt.Errorf("look for the oldest event of listener %s: %w", l.Name, err)
 	}
 	return from, nil
 }
 
-// oldest is the low-water mark of what waits for the listener.
-func (in *Inbox) oldest(listener string) *database.LowWater {
+// newLowWater makes the low-water mark of what waits for the listener.
+func (in *Inbox) newLowWater(listener string) *database.LowWater {
 	return in.db.LowWater(`
 		SELECT next_attempt_at FROM inbox WHERE listener = ? AND state = 'pending'
 		ORDER BY next_attempt_at LIMIT (SELECT CAST(1 AS BIGINT))`, listener)
 }
 
-// statement runs one that returns rows, alone or in a transaction.
-type statement func(ctx context.Context, dest any, query string, args ...any) error
+// selector runs a statement and reads the rows it returns: the method ChangeAll of a DB, or Select of a Tx.
+type selector func(ctx context.Context, dest any, query string, args ...any) error
 
 // take changes the oldest unfinished event of each of up to limit subjects, if it is due and no other worker is taking it, and
 // returns these events, the ones received first at the top. An event whose predecessor waits, runs or is dead is not the oldest
 // unfinished one; Unordered looks past the dead. It looks at what is due since from, the low-water mark.
 func (in *Inbox) take(
-	ctx context.Context, run statement, l *registered, from database.Time, limit int, change string, to ...any,
+	ctx context.Context, run selector, l *registered, from database.Time, limit int, change string, values ...any,
 ) ([]row, error) {
 	var taken []row
 	// How PostgreSQL reads this must not depend on its statistics. OFFSET 0 keeps it from making a join of the condition, a limit
@@ -197,7 +197,7 @@ func (in *Inbox) take(
 		    LIMIT (SELECT CAST(? AS BIGINT))`)+`
 		RETURNING listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,
 		    received_at, done_at`,
-		append(to, l.Name, from, database.At(in.options.Now()), ignoredState(l), limit)...); err != nil {
+		append(values, l.Name, from, database.At(in.options.Now()), ignoredState(l), limit)...); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(taken, func(a, b row) int {
