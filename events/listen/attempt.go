@@ -69,7 +69,7 @@ func (in *Inbox) handle(ctx context.Context, l *registered, r row) error {
 	})
 }
 
-// act does the part of handling an event that comes before the transaction, and returns the part that belongs into it.
+// act runs the listener's Effect, and returns what is to run in the transaction: the Record that the Effect returned, or Apply.
 func (l *registered) act(ctx context.Context, event events.Event) (record Record, err error) {
 	if l.Effect == nil {
 		return func(ctx context.Context, tx *sqlx.Tx) error { return l.Apply(ctx, tx, event) }, nil
@@ -125,7 +125,7 @@ func orderID(r row) string {
 	return about.OrderID
 }
 
-// recovered turns a panic of a handler into its failure: one listener must not end the process of all.
+// recovered turns a panic of a handler into its failure: it must not end the process, in which other listeners run, too.
 func recovered(handler func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {

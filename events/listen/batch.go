@@ -9,10 +9,10 @@ import (
 	"example.com/orderly/internal/database"
 )
 
-// maxBatchTime is how long a batch may go on with another event: its rows are locked, and on SQLite every other writer waits.
+// maxBatchTime is how old a batch may be to begin another event: its rows are locked, and on SQLite every other writer waits.
 const maxBatchTime = 500 * time.Millisecond
 
-// errBatchFailed means that a batch was rolled back because something in it failed. Nothing is left of it.
+// errBatchFailed means that a whole batch was rolled back because something in it failed.
 var errBatchFailed = errors.New("a batch failed")
 
 // handleBatch handles a batch of what is due in one transaction, for a listener that only writes to its own database. The events
@@ -30,14 +30,14 @@ func (in *Inbox) handleBatch(ctx, handling context.Context, l *registered) (foun
 	var taken []row
 	done := 0
 	err = in.db.InTx(handling, func(tx *database.Tx) (err error) {
-		done = 0
+		done = 0 // InTx may run this again
 		now := in.options.Now()
 		taken, err = in.take(handling, tx.Select, l, from, batchSize, `state = 'done', done_at = ?, reason = ''`, database.At(now))
 		if err != nil {
 			return err
 		}
 		if len(taken) == batchSize {
-			l.wake() // there may be more than this worker can carry
+			l.wake() // there may be more, for another worker
 		}
 		for _, r := range taken {
 			if ctx.Err() != nil || done > 0 && in.options.Now().After(now.Add(maxBatchTime)) {
@@ -61,8 +61,8 @@ func (in *Inbox) handleBatch(ctx, handling context.Context, l *registered) (foun
 	return len(taken), err
 }
 
-// batchFailure makes the failure of one event that of its batch. The cause is told and not wrapped: a transaction that lost to another
-// one would be run again as it is, with as many locks.
+// batchFailure makes the failure of one event that of its batch. The cause is quoted and not wrapped: by a wrapped one InTx would see that
+// the transaction lost to another, and run the whole batch again, with as many locks.
 func batchFailure(taken []row, err error) error {
 	if len(taken) == 1 {
 		return err

@@ -17,17 +17,17 @@ func DefaultSchedule() []time.Duration {
 	return []time.Duration{time.Second, 10 * time.Second, time.Minute, 10 * time.Minute, time.Hour, time.Hour, time.Hour}
 }
 
-// Options are what an Inbox can be told; the zero value is what production uses.
+// Options tune an Inbox; the zero value is what production uses.
 type Options struct {
 	Now      func() time.Time // default time.Now
 	Log      *slog.Logger     // default slog.Default()
 	Schedule []time.Duration  // of listeners that set none; default DefaultSchedule()
-	Workers  int              // events handled at once, per listener; default 2, and 8 for one that waits for the outside (Effect)
+	Workers  int              // events handled at once, per listener; default 2, and 8 for one with an Effect
 	Poll     time.Duration    // how often an idle worker looks at the table; default 1 s
 	Grace    time.Duration    // how long handlers may go on once Run is told to stop; default 10 s
 }
 
-// Inbox is the memory of the listeners of one database. Safe for use by several goroutines and several processes.
+// Inbox keeps the events received for the listeners of one database, and calls their handlers. Safe for use by several goroutines and several processes.
 type Inbox struct {
 	db        *database.DB
 	options   Options
@@ -35,11 +35,12 @@ type Inbox struct {
 	admin     bool // opened without handlers
 }
 
+// registered is a listener of an Inbox with what its workers share.
 type registered struct {
 	Listener
-	woken    chan struct{}
+	woken    chan struct{} // receives when there may be something due; see wake
 	lowWater *database.LowWater
-	done     atomic.Int64
+	done     atomic.Int64 // attempts of this process, as failed
 	failed   atomic.Int64
 }
 
@@ -88,7 +89,9 @@ func open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener
 		if listener.Schedule == nil {
 			listener.Schedule = in.options.Schedule
 		}
-		in.listeners = append(in.listeners, &registered{Listener: listener, woken: make(chan struct{}, 1), lowWater: in.newLowWater(listener.Name)})
+		in.listeners = append(in.listeners, &registered{
+			Listener: listener, woken: make(chan struct{}, 1), lowWater: in.newLowWater(listener.Name),
+		})
 	}
 	if engine == SQLite {
 		// Without the driver's option times would be written as text that does not sort.

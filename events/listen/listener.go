@@ -73,9 +73,9 @@ type Listener struct {
 	Effect func(ctx context.Context, e events.Event) (Record, error)
 }
 
-// Record writes what an Effect did into the listener's own database, in one transaction with the mark that the event is done, so
-// what it writes is kept exactly once for the attempt that finishes the event. What holds for Apply holds for it: it may be called
-// again after its transaction was rolled back, and it must have no effect outside tx.
+// Record writes what an Effect did into the listener's own database, in one transaction with the mark that the event is done. Where an
+// Effect has run more than once, only the Record of the attempt that finished the event is kept. Like Apply it may be called again after
+// its transaction was rolled back, and it must have no effect outside tx.
 type Record func(ctx context.Context, tx *sqlx.Tx) error
 
 func (l Listener) validate() error {
@@ -108,8 +108,8 @@ func Permanent(err error) error {
 	return permanent{err}
 }
 
-// Unique returns an error that names the first listener that two of the inboxes, or one inbox twice, would serve. A name is a
-// queue, and a queue delivers to one consumer at a time: the second listener would get nothing while the first one is there.
+// Unique returns an error that names the first listener that is in two of these inboxes, or in one inbox that is given twice. A name
+// is a queue, and a queue delivers to one consumer at a time: the second listener would get nothing while the first one is there.
 // Only the inboxes of one process can be checked. Of two processes with the same listener the second one waits, connected and
 // silent, until the first one is gone; that is meant for two copies of one program, and a mistake for two programs.
 func Unique(inboxes ...*Inbox) error {

@@ -37,6 +37,7 @@ func (r row) entry() Entry {
 // Dead lists up to limit dead events of a listener, the ones received first at the top.
 func (in *Inbox) Dead(ctx context.Context, listener string, limit int) ([]Entry, error) {
 	var rows []row
+	// SQLite reads the partial index inbox_unfinished only for a query that repeats the index's own condition.
 	if err := in.db.Select(ctx, &rows, `
 		SELECT listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,
 		    received_at, done_at
@@ -73,8 +74,8 @@ func (in *Inbox) read(ctx context.Context, get database.Getter, listener, eventI
 	return r, nil
 }
 
-// Replay makes a dead event pending again, as if it had just arrived: with all its attempts, and decoded anew, so that a message
-// which an older version could not decode is handled. ErrNotFound when there is no such dead event.
+// Replay makes a dead event pending again, as if it had just arrived: its attempts are counted from zero, and it is decoded anew, so that a
+// message which an older version could not decode is handled. ErrNotFound when there is no such dead event.
 func (in *Inbox) Replay(ctx context.Context, listener, eventID string) error {
 	l := in.listener(listener)
 	if l == nil {
@@ -126,7 +127,7 @@ func (in *Inbox) Drop(ctx context.Context, listener, eventID string) error {
 	return nil
 }
 
-// Stat is how a listener stands.
+// Stat counts a listener's events.
 type Stat struct {
 	Listener string
 	// Pending and Dead are what the table holds now; Oldest is when the first of the pending arrived, zero when none waits.
@@ -136,7 +137,7 @@ type Stat struct {
 	Done, Failed int64
 }
 
-// Stats tells how each listener of the inbox stands, in the order they were given to Open.
+// Stats returns the Stat of each listener of the inbox, in the order they were given to Open.
 func (in *Inbox) Stats(ctx context.Context) ([]Stat, error) {
 	var rows []struct {
 		Listener string        `db:"listener"`

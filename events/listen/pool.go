@@ -15,13 +15,13 @@ const (
 	SQLite     = string(database.SQLite)
 )
 
-// Session is what each connection to PostgreSQL must be told first where a program opens its own pool: with it, a process that
+// Session is the SQL that each connection to PostgreSQL must run first where a program opens its own pool: with it, a process that
 // vanished with its machine does not keep its locks, and every statement, those of Apply and Record included, reads by an index where
 // there is one.
 const Session = database.Session
 
 // OpenPostgres returns a pool on the database at rawURL, postgres://user:password@host:5432/database, as an Inbox needs it: each
-// connection is told Session first, and there are at most four. The database must exist. It connects when it is first used; an
+// connection runs Session first, and there are at most four. The database must exist. It connects when it is first used; an
 // error is about the URL and never shows it.
 func OpenPostgres(rawURL string) (*sql.DB, error) {
 	pool, err := database.PostgresPool(rawURL)

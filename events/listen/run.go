@@ -16,15 +16,15 @@ import (
 const (
 	// leaseSlack is how much longer than its time-out an attempt is protected from being taken over.
 	leaseSlack = 5 * time.Second
-	// batchSize is taken at once by a worker whose listener only writes to its own database. One that waits for the outside claims one
-	// at a time, so that no event sits behind a slow one while another worker is free.
+	// batchSize bounds the events that a worker takes at once for a listener with an Apply. For one with an Effect it claims one at a
+	// time, so that no event waits behind a slow one while another worker is free.
 	batchSize = 32
 	// batchPause is how long a worker waits after a batch that was not full: what comes in meanwhile makes one batch and not several.
 	// An event that comes to a listener at rest does not wait.
 	batchPause = 50 * time.Millisecond
 	// recordTimeout bounds writing down what became of an attempt, which must be tried although its context has ended.
 	recordTimeout = 5 * time.Second
-	// maxPause is how long a worker stays away at most from a database that does not answer.
+	// maxPause bounds the wait before a worker tries a database again that did not answer.
 	maxPause = 30 * time.Second
 )
 
@@ -62,7 +62,7 @@ func (in *Inbox) Run(ctx context.Context) error {
 	return nil
 }
 
-// workers is how many work for the listener. One that waits for the outside needs more of them to keep pace.
+// workers is how many workers the listener has. One with an Effect has more: its workers mostly wait for the outside.
 func (in *Inbox) workers(l *registered) int {
 	switch {
 	case in.options.Workers > 0:
@@ -74,12 +74,14 @@ func (in *Inbox) workers(l *registered) int {
 	}
 }
 
-// work is one worker: take what is due, handle it, again; and wait when there is nothing. The wake is a hint, the table is the
-// truth.
+// work is one worker: it takes what is due, handles it, and waits when there is nothing, for a wake or for Options.Poll: what another
+// process stores, and what is to be tried again, wakes no worker of this process. ctx ends when Run is told to stop; handling, the
+// handlers' context, ends up to Options.Grace later.
 func (in *Inbox) work(ctx, handling context.Context, l *registered) {
-	// A worker begins with events handled one by one, and does so again after a batch has failed. So one event that fails, or
-	// even ends the process, is found, and the others get through.
-	single, failures := true, 0
+	// While single is true the worker handles each event in a transaction of its own: from the start, and after a batch has failed, until
+	// it has found some. So an event that fails, or even ends the process, does not take others with it again.
+	single := true
+	failures := 0 // of the database, in a row
 	for ctx.Err() == nil {
 		var found int
 		var err error
@@ -124,7 +126,7 @@ func (in *Inbox) handleEach(ctx, handling context.Context, l *registered) (int, 
 		return 0, err
 	}
 	if len(claimed) == limit {
-		l.wake() // there may be more than this worker can carry
+		l.wake() // there may be more, for another worker
 	}
 	for i, r := range claimed {
 		if ctx.Err() != nil || in.options.Now().Add(l.Timeout).After(until) {
@@ -137,13 +139,14 @@ func (in *Inbox) handleEach(ctx, handling context.Context, l *registered) (int, 
 	return len(claimed), nil
 }
 
-// claim takes due events for as long as one attempt may take.
+// claim takes due events, and sets their next attempt to the time that it returns: until then no other worker takes them. This lease is a
+// little longer than one attempt may last.
 func (in *Inbox) claim(ctx context.Context, l *registered, limit int) (claimed []row, until time.Time, err error) {
 	from, err := in.waitingSince(ctx, l)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
-	// When the process is told to stop, this is finished: what is claimed is given back.
+	// Not under ctx: if the statement were cut off, what it has claimed could not be released, and would wait until its lease ends.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	until = in.options.Now().Add(l.Timeout + leaseSlack)
@@ -174,8 +177,9 @@ func (in *Inbox) newLowWater(listener string) *database.LowWater {
 type selector func(ctx context.Context, dest any, query string, args ...any) error
 
 // take changes the oldest unfinished event of each of up to limit subjects, if it is due and no other worker is taking it, and
-// returns these events, the ones received first at the top. An event whose predecessor waits, runs or is dead is not the oldest
-// unfinished one; Unordered looks past the dead. It looks at what is due since from, the low-water mark.
+// returns these events, the one received first at the top. An event whose predecessor waits, runs or is dead is not the oldest
+// unfinished one; with Unordered a dead one does not count. change is what SET assigns, and values its arguments; from is a time before
+// which nothing waits.
 func (in *Inbox) take(
 	ctx context.Context, run selector, l *registered, from database.Time, limit int, change string, values ...any,
 ) ([]row, error) {
@@ -206,7 +210,8 @@ func (in *Inbox) take(
 	return taken, nil
 }
 
-// ignoredState is the state, besides done, of an event that does not hold back later ones of its subject.
+// ignoredState is the state that take leaves out of those that hold back later events: dead with Unordered, else done, which is not one
+// of them.
 func ignoredState(l *registered) string {
 	if l.Unordered {
 		return "dead"

@@ -32,7 +32,7 @@ const encodedPrefix = "base64:"
 
 // Message is an event as it travels: encoded, with what a transport needs to route it.
 type Message struct {
-	// ID is the event's id, Type its type and routing key. Where Body can be decoded, its id and type count.
+	// ID is the event's id, Type its type and routing key. An inbox reads both from Body where that can be decoded.
 	ID   string
 	Type string
 	Body []byte
@@ -62,7 +62,7 @@ type row struct {
 
 // Store keeps what arrived for a listener, all or nothing. Nil means it is on disk and the transport may forget it. Idempotent
 // by the event's id. A message that cannot be decoded, or whose type is unknown, is kept as dead; one of a known type that the
-// listener does not want is not kept. Unavailable when the listener's database is down: nothing was stored, bring it again.
+// listener does not want is not kept. Unavailable when the listener's database is down: store the same messages again.
 func (in *Inbox) Store(ctx context.Context, listener string, messages []Message) error {
 	l := in.listener(listener)
 	if l == nil {
@@ -116,7 +116,7 @@ func (in *Inbox) rows(l *registered, messages []Message) []row {
 		event, err := decode(message.Body)
 		if err == nil {
 			if !l.Wants(event.Type) && payloads[event.Type] != nil {
-				continue // what an earlier version of this listener was bound to
+				continue // the queue is still bound to a type that an earlier version of this listener wanted
 			}
 			r.EventID, r.Source, r.Subject, r.Sequence, r.Type = event.ID, event.Source, event.Subject, event.Sequence, event.Type
 			err = checkPayload(l, event)
@@ -192,7 +192,7 @@ func raw(stored string) []byte {
 	return []byte(stored)
 }
 
-// clean makes any text storable and short enough to read.
+// clean makes any text storable, and cuts it to maxField characters.
 func clean(text string) string {
 	runes := []rune(strings.ReplaceAll(text, "\x00", ""))
 	if len(runes) > maxField {
