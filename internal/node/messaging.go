@@ -27,7 +27,7 @@ type messaging struct {
 // process's outboxes into its inboxes. subscriptions are those of all built-in listeners, since a publisher makes their queues.
 func (m *messaging) open(ctx context.Context, p process, roles []string, subscriptions []listen.Subscription) (err error) {
 	if len(m.inboxes) > 0 {
-		p.metrics.MustRegister(workers.InboxCollector{Inboxes: m.inboxes, Now: p.now})
+		p.metrics.MustRegister(listen.Collector(m.inboxes))
 	}
 	var transport workers.Transport
 	if p.cfg.RabbitMQURL != "" {

@@ -1,12 +1,10 @@
-package workers
+package listen
 
 import (
 	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"example.com/orderly/events/listen"
 )
 
 // scrapeTimeout bounds the queries of one scrape, so that a database that hangs does not hang /metrics.
@@ -21,32 +19,31 @@ var (
 		[]string{"listener"}, nil)
 )
 
-// InboxCollector is a prometheus.Collector that counts the events in the inboxes when it is scraped.
-type InboxCollector struct {
-	Inboxes []*listen.Inbox
-	Now     func() time.Time
-}
+// Collector is a prometheus.Collector of the Stats of its inboxes, which it reads when it is scraped: orderly_inbox_events,
+// orderly_inbox_attempts_total and orderly_inbox_oldest_seconds. A scrape takes 2 s at most, and leaves out an inbox whose database did
+// not answer by then.
+type Collector []*Inbox
 
 // Describe implements prometheus.Collector.
-func (c InboxCollector) Describe(descriptions chan<- *prometheus.Desc) {
+func (c Collector) Describe(descriptions chan<- *prometheus.Desc) {
 	descriptions <- inboxEvents
 	descriptions <- inboxAttempts
 	descriptions <- inboxAge
 }
 
 // Collect implements prometheus.Collector.
-func (c InboxCollector) Collect(metrics chan<- prometheus.Metric) {
+func (c Collector) Collect(metrics chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
-	for _, inbox := range c.Inboxes {
+	for _, inbox := range c {
 		stats, err := inbox.Stats(ctx)
 		if err != nil {
-			continue // this inbox's figures are missing from the scrape; readiness says that the database is down
+			continue // its figures are missing from the scrape; readiness says that the database is down
 		}
 		for _, s := range stats {
 			var age float64
 			if !s.Oldest.IsZero() {
-				age = c.Now().Sub(s.Oldest).Seconds()
+				age = inbox.options.Now().Sub(s.Oldest).Seconds()
 			}
 			metrics <- prometheus.MustNewConstMetric(inboxEvents, prometheus.GaugeValue, float64(s.Pending), s.Listener, "pending")
 			metrics <- prometheus.MustNewConstMetric(inboxEvents, prometheus.GaugeValue, float64(s.Dead), s.Listener, "dead")
