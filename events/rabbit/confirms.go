@@ -60,7 +60,7 @@ func (c *confirmChannel) publish(ctx context.Context, conn *connection, messages
 		}
 	}
 	// Confirms that stay away without the broker saying why are those of a dead socket; so is a channel the broker has closed.
-	if c.channel.IsClosed() || len(c.unconfirmed) > 0 && conn.blocked() == nil {
+	if c.channel.IsClosed() || len(c.unconfirmed) > 0 && conn.blockedUntil() == nil {
 		conn.kill()
 	}
 }
@@ -83,7 +83,7 @@ func (c *confirmChannel) send(ctx context.Context, conn *connection, messages []
 		if results[i] = sendable(message); results[i] != nil {
 			continue
 		}
-		if conn.blocked() != nil {
+		if conn.blockedUntil() != nil {
 			results[i] = ErrBlocked
 			continue
 		}
@@ -133,7 +133,7 @@ func (c *confirmChannel) why(conn *connection) error {
 		if err != nil {
 			return err
 		}
-	case <-conn.over:
+	case <-conn.done:
 		return conn.why()
 	default:
 	}

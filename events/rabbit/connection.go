@@ -27,15 +27,15 @@ const (
 type connection struct {
 	amqp   *amqp.Connection
 	socket net.Conn
-	// over is closed when the connection has ended, by either side.
-	over chan struct{}
+	// done is closed when the connection has ended, by either side.
+	done chan struct{}
 	// free are the publisher's channels that no batch uses; nil on the consumer's side.
 	free chan *confirmChannel
 
 	lock   sync.Mutex
 	reason error
-	// gate is there while the broker blocks the connection, and closed when it no longer does.
-	gate chan struct{}
+	// unblocked is there while the broker blocks the connection, and closed when it no longer does.
+	unblocked chan struct{}
 }
 
 // dial opens a connection. The error is an ErrSetup where the broker has said that trying again would not help.
@@ -66,7 +66,7 @@ func (c settings) dial(ctx context.Context, role string) (*connection, error) {
 		}
 		return nil, c.explain(err)
 	}
-	opened := &connection{amqp: conn, socket: socket, over: make(chan struct{})}
+	opened := &connection{amqp: conn, socket: socket, done: make(chan struct{})}
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 8))
 	go opened.watch(closed, blocked)
@@ -97,15 +97,15 @@ func (c settings) explain(err error) error {
 	var certificate *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
 	var file *fs.PathError
-	said := errors.As(err, &broker) && broker.Server
+	fromBroker := errors.As(err, &broker) && broker.Server
 	setup := func(format string, args ...any) error {
 		return setupError{text: fmt.Sprintf("RABBITMQ_URL: RabbitMQ at %s ", c.where) + fmt.Sprintf(format, args...), cause: err}
 	}
 	switch {
-	case said && broker.Code == amqp.AccessRefused:
+	case fromBroker && broker.Code == amqp.AccessRefused:
 		return setup("refuses the login of user %q (%s); correct user and password, or make the user with rabbitmqctl add_user "+
 			"(guest may log in only from the broker's own machine)", c.uri.Username, broker.Reason)
-	case said && broker.Code == amqp.NotAllowed && !strings.Contains(broker.Reason, "limit"):
+	case fromBroker && broker.Code == amqp.NotAllowed && !strings.Contains(broker.Reason, "limit"):
 		return setup("does not let user %q into the vhost (%s); correct the path of the URL, or run rabbitmqctl add_vhost %[3]s "+
 			"and rabbitmqctl set_permissions -p %[3]s %[4]s '.*' '.*' '.*'", c.uri.Username, broker.Reason, c.uri.Vhost, c.uri.Username)
 	case errors.As(err, &header):
@@ -129,40 +129,40 @@ func (c *connection) watch(closed <-chan *amqp.Error, blocked <-chan amqp.Blocki
 				c.reason = err
 			}
 			c.lock.Unlock()
-			close(c.over)
+			close(c.done)
 			return
 		case b, ok := <-blocked:
 			if !ok {
 				blocked = nil
 				continue
 			}
-			c.block(b.Active)
+			c.setBlocked(b.Active)
 		}
 	}
 }
 
-func (c *connection) block(active bool) {
+func (c *connection) setBlocked(active bool) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	switch {
-	case active && c.gate == nil:
-		c.gate = make(chan struct{})
-	case !active && c.gate != nil:
-		close(c.gate)
-		c.gate = nil
+	case active && c.unblocked == nil:
+		c.unblocked = make(chan struct{})
+	case !active && c.unblocked != nil:
+		close(c.unblocked)
+		c.unblocked = nil
 	}
 }
 
-// blocked returns a channel that is closed when the broker takes messages again, or nil when it does.
-func (c *connection) blocked() <-chan struct{} {
+// blockedUntil returns a channel that is closed when the broker takes messages again, or nil when it does.
+func (c *connection) blockedUntil() <-chan struct{} {
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	return c.gate
+	return c.unblocked
 }
 
 func (c *connection) ended() bool {
 	select {
-	case <-c.over:
+	case <-c.done:
 		return true
 	default:
 		return false
@@ -188,7 +188,7 @@ func (c *connection) close() {
 	hard := time.AfterFunc(closeTimeout, c.kill)
 	defer hard.Stop()
 	_ = c.amqp.Close()
-	<-c.over
+	<-c.done
 }
 
 // bounded runs calls that know no context; when ctx ends first, the connection is killed and they return.

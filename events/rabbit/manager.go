@@ -25,7 +25,7 @@ type manager struct {
 	closed    bool
 	failures  int
 	notBefore time.Time
-	last      error
+	lastErr   error
 }
 
 func newManager(s settings, role string, prepare func(context.Context, *connection) error) *manager {
@@ -63,13 +63,13 @@ func (m *manager) get(ctx context.Context, patience time.Duration) (*connection,
 	for {
 		wait := time.Until(m.notBefore)
 		if wait > 0 && (time.Since(began)+wait > patience || !backoff.Wait(ctx, wait, nil)) {
-			return nil, m.last
+			return nil, m.lastErr
 		}
 		conn, err := m.open(ctx)
 		if err == nil {
 			return conn, nil
 		}
-		if over(ctx) {
+		if expired(ctx) {
 			// The caller's context ended, which says nothing about the broker: the next caller must not wait for a back-off.
 			return nil, err
 		}
@@ -80,8 +80,8 @@ func (m *manager) get(ctx context.Context, patience time.Duration) (*connection,
 	}
 }
 
-// over reports that ctx has ended. A socket with its deadline can be a moment ahead of it.
-func over(ctx context.Context) bool {
+// expired reports that ctx has ended. A socket with its deadline can be a moment ahead of it.
+func expired(ctx context.Context) bool {
 	deadline, bounded := ctx.Deadline()
 	return ctx.Err() != nil || bounded && !time.Now().Before(deadline)
 }
@@ -101,7 +101,7 @@ func (m *manager) open(ctx context.Context) (*connection, error) {
 		m.Log.Info("connected to RabbitMQ", "role", m.role, "at", m.where)
 	}
 	m.opened.Inc()
-	m.current, m.failures, m.notBefore, m.last = conn, 0, time.Time{}, nil
+	m.current, m.failures, m.notBefore, m.lastErr = conn, 0, time.Time{}, nil
 	return conn, nil
 }
 
@@ -109,14 +109,14 @@ func (m *manager) open(ctx context.Context) (*connection, error) {
 func (m *manager) fail(err error) {
 	setup := errors.Is(err, ErrSetup)
 	switch {
-	case setup && !errors.Is(m.last, ErrSetup):
+	case setup && !errors.Is(m.lastErr, ErrSetup):
 		m.Log.Log(context.Background(), slog.LevelError, "RabbitMQ needs an operator", "role", m.role, "error", err)
 	case !setup && m.failures == 0:
 		m.Log.Warn("waiting for RabbitMQ", "role", m.role, "error", err)
 	}
 	m.failures++
 	m.notBefore = time.Now().Add(pause(m.failures))
-	m.last = err
+	m.lastErr = err
 }
 
 // close ends the connection in order; no other is opened.

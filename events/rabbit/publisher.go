@@ -24,7 +24,7 @@ const (
 
 // Publisher hands events to the broker. Safe for use by several goroutines.
 type Publisher struct {
-	at            settings
+	settings      settings
 	connections   *manager
 	subscriptions []listen.Subscription
 	// redeclareAt is when (Unix nanoseconds) the topology, which was seen to be broken, is to be declared again; 0 when it is sound.
@@ -42,7 +42,7 @@ func NewPublisher(cfg Config, subscriptions ...listen.Subscription) (*Publisher,
 		return nil, err
 	}
 	p := &Publisher{
-		at: s, subscriptions: subscriptions,
+		settings: s, subscriptions: subscriptions,
 		returned: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orderly_rabbit_returned_total", Help: "Events that no queue was bound for. Any means a broken topology.",
 		}),
@@ -93,7 +93,7 @@ func (p *Publisher) prepare(_ context.Context, conn *connection) error {
 			return fmt.Errorf("open a channel with confirms: %w", err)
 		}
 		conn.free <- &confirmChannel{
-			channel: ch, exchange: p.at.exchange(),
+			channel: ch, exchange: p.settings.exchange(),
 			returns: ch.NotifyReturn(make(chan amqp.Return, inFlight)),
 			closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
 		}
@@ -107,11 +107,11 @@ func (p *Publisher) declareAll(conn *connection) error {
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)
 	}
-	if err := p.at.declareExchanges(ch); err != nil {
+	if err := p.settings.declareExchanges(ch); err != nil {
 		return err
 	}
 	for _, subscription := range p.subscriptions {
-		if err := p.at.declare(ch, subscription); err != nil {
+		if err := p.settings.declare(ch, subscription); err != nil {
 			return err
 		}
 	}
@@ -125,12 +125,12 @@ func (p *Publisher) Publish(ctx context.Context, messages []listen.Message) []er
 	results := make([]error, len(messages))
 	for done := 0; done < len(messages); done += inFlight {
 		end := min(done+inFlight, len(messages))
-		p.batch(ctx, messages[done:end], results[done:end])
+		p.publishBatch(ctx, messages[done:end], results[done:end])
 	}
 	return results
 }
 
-func (p *Publisher) batch(ctx context.Context, messages []listen.Message, results []error) {
+func (p *Publisher) publishBatch(ctx context.Context, messages []listen.Message, results []error) {
 	ch, conn, err := p.acquire(ctx)
 	if err != nil {
 		for i := range results {
@@ -157,10 +157,10 @@ func (p *Publisher) acquire(ctx context.Context) (*confirmChannel, *connection, 
 	if err != nil {
 		return nil, nil, err
 	}
-	if gate := conn.blocked(); gate != nil {
+	if unblocked := conn.blockedUntil(); unblocked != nil {
 		select {
-		case <-gate:
-		case <-conn.over:
+		case <-unblocked:
+		case <-conn.done:
 			return nil, nil, conn.why()
 		case <-ctx.Done():
 			return nil, nil, ErrBlocked
@@ -175,7 +175,7 @@ func (p *Publisher) acquire(ctx context.Context) (*confirmChannel, *connection, 
 	select {
 	case ch := <-conn.free:
 		return ch, conn, nil
-	case <-conn.over:
+	case <-conn.done:
 		return nil, nil, conn.why()
 	case <-ctx.Done():
 		return nil, nil, fmt.Errorf("wait for earlier batches: %w", ctx.Err())

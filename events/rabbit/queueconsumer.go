@@ -128,11 +128,11 @@ func (q *queueConsumer) subscribe(conn *connection) (*amqp.Channel, <-chan amqp.
 func (q *queueConsumer) consume(ctx context.Context, in *intake) error {
 	defer q.paused.Set(0)
 	for {
-		goesOn, err := in.receive(ctx)
+		running, err := in.receive(ctx)
 		if err != nil {
 			return err
 		}
-		if !goesOn {
+		if !running {
 			return q.finish(ctx, in)
 		}
 		stored, refusal := q.store(ctx, in.held)
@@ -142,10 +142,10 @@ func (q *queueConsumer) consume(ctx context.Context, in *intake) error {
 		if refusal == nil {
 			continue
 		}
-		if goesOn, err = q.holdBack(ctx, in, refusal); err != nil {
+		if running, err = q.afterRefusal(ctx, in, refusal); err != nil {
 			return err
 		}
-		if !goesOn {
+		if !running {
 			return q.finish(ctx, in)
 		}
 	}
@@ -168,9 +168,9 @@ func (q *queueConsumer) acknowledge(in *intake, stored int) error {
 	return nil
 }
 
-// holdBack waits before what the inbox has refused is stored again, or dead-letters the first message if it alone is the cause. It
+// afterRefusal waits before what the inbox has refused is stored again, or dead-letters the first message if it alone is the cause. It
 // reports whether ctx goes on.
-func (q *queueConsumer) holdBack(ctx context.Context, in *intake, refusal error) (bool, error) {
+func (q *queueConsumer) afterRefusal(ctx context.Context, in *intake, refusal error) (bool, error) {
 	in.failures++
 	if in.failures == 1 {
 		q.paused.Set(1)
