@@ -23,15 +23,16 @@ type confirmChannel struct {
 	exchange string
 	returns  chan amqp.Return
 	closed   chan *amqp.Error
-	// unsettled are confirms that an earlier batch did not live to see. While there are any, nothing more goes out, so that
-	// returns never holds more than inFlight: the client drops what does not fit, and a lost return is a lost event.
+	// unconfirmed are the confirms of an earlier batch whose context ended before they came. While there are any, nothing more is sent, so
+	// that returns never holds more than inFlight: the client drops what does not fit, and a lost return is a lost event.
 	unconfirmed []*amqp.DeferredConfirmation
 }
 
+// publish sends the messages, waits for their confirms, and writes the outcome of each into results.
 func (c *confirmChannel) publish(ctx context.Context, conn *connection, messages []listen.Message, results []error) {
 	confirms := make([]*amqp.DeferredConfirmation, len(messages))
 	if c.catchUp(ctx); len(c.unconfirmed) == 0 {
-		c.drain() // of the batch before, which has been reported as not confirmed
+		c.drain() // returns of the batch before, all of which was reported as not confirmed
 		c.send(ctx, conn, messages, results, confirms)
 	}
 	for i, confirm := range confirms {
@@ -59,7 +60,7 @@ func (c *confirmChannel) publish(ctx context.Context, conn *connection, messages
 			results[i] = fmt.Errorf("%w: exchange %s, routing key %s", ErrReturned, c.exchange, message.Type)
 		}
 	}
-	// Confirms that stay away without the broker saying why are those of a dead socket; so is a channel the broker has closed.
+	// A broker that neither confirms nor blocks is taken to be out of reach. A channel that it has closed can't be used again either.
 	if c.channel.IsClosed() || len(c.unconfirmed) > 0 && conn.blockedUntil() == nil {
 		conn.kill()
 	}
@@ -76,7 +77,7 @@ func (c *confirmChannel) catchUp(ctx context.Context) {
 }
 
 // send writes the messages without waiting for confirms. A write that hangs in the socket holds locks of the client and knows
-// no context, so when ctx ends the socket is closed under it.
+// no context, so the connection is killed when ctx ends.
 func (c *confirmChannel) send(ctx context.Context, conn *connection, messages []listen.Message, results []error, confirms []*amqp.DeferredConfirmation) {
 	defer context.AfterFunc(ctx, conn.kill)()
 	for i, message := range messages {
@@ -108,7 +109,7 @@ func sendable(message listen.Message) error {
 	return nil
 }
 
-// drain empties the returns that are there and says whose they are.
+// drain takes the returns that have arrived, and tells the ids of their messages.
 func (c *confirmChannel) drain() map[string]bool {
 	var ids map[string]bool
 	for {
@@ -127,6 +128,7 @@ func (c *confirmChannel) drain() map[string]bool {
 	}
 }
 
+// why is the reason the channel ended.
 func (c *confirmChannel) why(conn *connection) error {
 	select {
 	case err := <-c.closed:

@@ -34,7 +34,7 @@ type connection struct {
 
 	lock   sync.Mutex
 	reason error
-	// unblocked is there while the broker blocks the connection, and closed when it no longer does.
+	// unblocked is nil, except while the broker blocks the connection: then it is a channel that is closed when the broker stops.
 	unblocked chan struct{}
 }
 
@@ -153,7 +153,7 @@ func (c *connection) setBlocked(active bool) {
 	}
 }
 
-// blockedUntil returns a channel that is closed when the broker takes messages again, or nil when it does.
+// blockedUntil returns nil, or, while the broker blocks the connection, a channel that is closed when it takes messages again.
 func (c *connection) blockedUntil() <-chan struct{} {
 	c.lock.Lock()
 	defer c.lock.Unlock()
@@ -183,7 +183,7 @@ func (c *connection) why() error {
 // heartbeat that still arrives moves its deadline.
 func (c *connection) kill() { _ = c.socket.Close() }
 
-// close ends the connection in order, within closeTimeout.
+// close ends the connection by AMQP's handshake, within closeTimeout.
 func (c *connection) close() {
 	hard := time.AfterFunc(closeTimeout, c.kill)
 	defer hard.Stop()

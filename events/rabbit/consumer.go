@@ -11,7 +11,7 @@ import (
 	"example.com/orderly/events/listen"
 )
 
-// Consumer brings what arrives for the listeners of some inboxes into these inboxes.
+// Consumer stores what arrives in the queues of the listeners of some inboxes in these inboxes.
 type Consumer struct {
 	connections *manager
 	queues      []*queueConsumer
@@ -34,7 +34,7 @@ func NewConsumer(cfg Config, inboxes ...*listen.Inbox) (*Consumer, error) {
 	c := &Consumer{
 		connections: newManager(s, "consumer", nil),
 		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "orderly_rabbit_stored_total", Help: "Deliveries brought into a listener's inbox, redeliveries among them.",
+			Name: "orderly_rabbit_stored_total", Help: "Deliveries stored in a listener's inbox, redeliveries among them.",
 		}, []string{"listener"}),
 		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderly_rabbit_dead_lettered_total", Help: "Deliveries an inbox could not take, moved to the listener's dead-letter queue.",

@@ -9,7 +9,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// stopQuiet is how long nothing more arrives before what has been delivered is taken to be all.
+// stopQuiet is the pause in deliveries after which, when stopping, no more of them are expected.
 const stopQuiet = 100 * time.Millisecond
 
 var (
@@ -17,7 +17,7 @@ var (
 	errEnded     = errors.New("the channel has ended")
 )
 
-// intake is what arrives by one channel.
+// intake receives the deliveries of one channel and keeps those that are not stored yet.
 type intake struct {
 	ch         *amqp.Channel
 	deliveries <-chan amqp.Delivery
@@ -28,8 +28,8 @@ type intake struct {
 	failures int
 }
 
-// newIntake makes what has been delivered available at once: the client hands it over one by one. Its goroutine never blocks,
-// because what is not acknowledged is never more than the prefetch, and ends with the channel.
+// newIntake copies the deliveries into a buffered channel, so that receive finds all that have come by then: the client's own channel has
+// no buffer. The goroutine never blocks, because never more than the prefetch is delivered and not acknowledged, and ends with the channel.
 func newIntake(ch *amqp.Channel, deliveries <-chan amqp.Delivery) *intake {
 	arrived := make(chan amqp.Delivery, prefetch)
 	go func() {
@@ -41,8 +41,9 @@ func newIntake(ch *amqp.Channel, deliveries <-chan amqp.Delivery) *intake {
 	return &intake{ch: ch, deliveries: arrived, ended: ch.NotifyClose(make(chan *amqp.Error, 1))}
 }
 
-// receive waits until something is held, and adds what else has been delivered by now, up to a batch, or after a failure to all
-// that can be. It reports whether ctx goes on; the error says why no more will come by this channel.
+// receive waits until a message is held, and adds what else has been delivered by now: up to batchSize, and after a failure up to prefetch,
+// since isPoison looks for a message of another subject. It reports false when ctx has ended; the error says why no more will come by this
+// channel.
 func (in *intake) receive(ctx context.Context) (bool, error) {
 	if len(in.held) == 0 {
 		select {
@@ -73,7 +74,7 @@ func (in *intake) receive(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// receiveLast adds what is still on its way when no more is asked for.
+// receiveLast adds what has been delivered when the process is to stop.
 func (in *intake) receiveLast() {
 	for len(in.held) < prefetch {
 		select {
@@ -88,7 +89,7 @@ func (in *intake) receiveLast() {
 	}
 }
 
-// wait reports whether ctx goes on after the pause; the error says that the channel ended meanwhile.
+// wait waits for the pause. It reports false when ctx has ended; the error says that the channel ended meanwhile.
 func (in *intake) wait(ctx context.Context, pause time.Duration) (bool, error) {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()

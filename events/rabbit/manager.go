@@ -38,8 +38,8 @@ func newManager(s settings, role string, prepare func(context.Context, *connecti
 	}
 }
 
-// get returns the connection that is up, or opens one. It tries again, with back-off, for as long as patience lasts; an
-// attempt that has begun then is finished. It returns at once when ctx ends or with an ErrSetup.
+// get returns the connection that is up, or opens one. It tries again, with back-off, for as long as patience lasts, and finishes an
+// attempt that it has begun by then. It returns at once when ctx ends or with an ErrSetup.
 func (m *manager) get(ctx context.Context, patience time.Duration) (*connection, error) {
 	began := time.Now()
 	select {
@@ -80,7 +80,7 @@ func (m *manager) get(ctx context.Context, patience time.Duration) (*connection,
 	}
 }
 
-// expired reports that ctx has ended. A socket with its deadline can be a moment ahead of it.
+// expired reports whether ctx has ended, or its deadline has passed: a socket with that deadline can fail a moment before ctx ends.
 func expired(ctx context.Context) bool {
 	deadline, bounded := ctx.Deadline()
 	return ctx.Err() != nil || bounded && !time.Now().Before(deadline)
@@ -119,7 +119,7 @@ func (m *manager) fail(err error) {
 	m.lastErr = err
 }
 
-// close ends the connection in order; no other is opened.
+// close ends the connection by AMQP's handshake; no other is opened.
 func (m *manager) close() {
 	m.turn <- struct{}{}
 	defer func() { <-m.turn }()

@@ -4,7 +4,7 @@ package rabbit
 const (
 	// Of exchanges and queues.
 	durable    = true  // they survive a restart of the broker
-	autoDelete = false // and the end of their last consumer
+	autoDelete = false // they survive the end of their last consumer
 	internal   = false // clients may publish to the exchange
 	exclusive  = false // neither a queue nor a consumer of it shuts out others
 	noWait     = false // the broker confirms each call, or says why not

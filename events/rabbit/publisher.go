@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// confirmChannels is how many batches are on their way at once: as many as there are outboxes to a process, about.
+	// confirmChannels is how many batches are on their way at once: about one for each outbox of a process.
 	confirmChannels = 4
 	// inFlight bounds the messages of a channel that wait for their confirm, and with it the returns that can be waiting.
 	inFlight = 500
@@ -27,7 +27,7 @@ type Publisher struct {
 	settings      settings
 	connections   *manager
 	subscriptions []listen.Subscription
-	// redeclareAt is when (Unix nanoseconds) the topology, which was seen to be broken, is to be declared again; 0 when it is sound.
+	// redeclareAt is when (Unix nanoseconds) the topology is to be declared again, because an event was returned; 0 when none was.
 	redeclareAt atomic.Int64
 	returned    prometheus.Counter
 	nacked      prometheus.Counter
@@ -101,7 +101,8 @@ func (p *Publisher) prepare(_ context.Context, conn *connection) error {
 	return nil
 }
 
-// declareAll takes no binding away: a relay of an older version must not undo what a newer listener has bound.
+// declareAll declares the exchanges and the queue of each subscription. It removes no binding: a relay of an older version must not undo
+// what a newer listener has bound.
 func (p *Publisher) declareAll(conn *connection) error {
 	ch, err := conn.amqp.Channel()
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// prefetch is what may be delivered and not acknowledged yet. Batches are smaller, so that the next one arrives while one is
-	// being stored.
+	// prefetch is how many messages may be delivered and not acknowledged yet. Batches are smaller, so that the next one arrives while one
+	// is being stored.
 	prefetch  = 200
 	batchSize = 100
 
@@ -25,7 +25,7 @@ const (
 	stopTimeout  = 10 * time.Second
 )
 
-// queueConsumer is one listener's way from its queue to its inbox.
+// queueConsumer stores what arrives in the queue of one listener in its inbox.
 type queueConsumer struct {
 	settings
 	connections *manager
@@ -36,11 +36,11 @@ type queueConsumer struct {
 	dead        prometheus.Counter
 	paused      prometheus.Gauge
 
-	// consumed is whether a connection has come as far as consuming.
+	// consumed is whether this queue has been consumed from at all, on any connection.
 	consumed bool
 }
 
-// run goes through connections until ctx ends.
+// run consumes until ctx ends, on one connection after the other.
 func (q *queueConsumer) run(ctx context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
 		began := time.Now()
@@ -67,7 +67,7 @@ func (q *queueConsumer) run(ctx context.Context) error {
 
 // consumeOnce consumes on a channel of its own until that ends, or until ctx does.
 func (q *queueConsumer) consumeOnce(ctx context.Context) error {
-	// A delivery that is not acknowledged counts towards the delivery limit, so nothing is asked for that could not be kept.
+	// A message that is delivered and not acknowledged comes nearer to the delivery limit, so none is asked for before it can be stored.
 	if !q.awaitInbox(ctx) {
 		return nil
 	}
@@ -77,7 +77,7 @@ func (q *queueConsumer) consumeOnce(ctx context.Context) error {
 	}
 	var ch *amqp.Channel
 	var deliveries <-chan amqp.Delivery
-	// Not under ctx: the connection is shared with listeners that are still coming to rest.
+	// Not under ctx: when that ends, bounded would kill the connection, on which other listeners still acknowledge what they have stored.
 	setup, cancel := context.WithTimeout(context.WithoutCancel(ctx), setupTimeout)
 	defer cancel()
 	if err := conn.bounded(setup, func() error { ch, deliveries, err = q.subscribe(conn); return err }); err != nil {
@@ -169,7 +169,7 @@ func (q *queueConsumer) acknowledge(in *intake, stored int) error {
 }
 
 // afterRefusal waits before what the inbox has refused is stored again, or dead-letters the first message if it alone is the cause. It
-// reports whether ctx goes on.
+// reports false when ctx has ended.
 func (q *queueConsumer) afterRefusal(ctx context.Context, in *intake, refusal error) (bool, error) {
 	in.failures++
 	if in.failures == 1 {

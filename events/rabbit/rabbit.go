@@ -65,11 +65,11 @@ func Check(ctx context.Context, cfg Config) error {
 	return nil
 }
 
-// settings is a Config that has been looked at.
+// settings is a Config that was checked, with its defaults filled in.
 type settings struct {
 	Config
 	uri amqp.URI
-	// where is the broker's address and vhost: all of the URL that may be shown.
+	// where is the broker's address and vhost, for logs and errors; the URL has the password in it.
 	where string
 }
 

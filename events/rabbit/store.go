@@ -20,9 +20,8 @@ const (
 	poisonAfter = 5
 )
 
-// store brings the deliveries into the inbox and returns how many of them, from the first on, are on disk. When the inbox is
-// there and refuses them together, it is asked one by one, in order, so that one that cannot be stored holds back only those
-// behind it.
+// store stores the deliveries in the inbox and returns how many of them, from the first on, are on disk. When the inbox answers and
+// refuses them together, they are stored one by one, in order, so that one that cannot be stored holds back only those behind it.
 func (q *queueConsumer) store(ctx context.Context, held []amqp.Delivery) (int, error) {
 	err := q.storeBatch(ctx, held)
 	if err == nil {
@@ -53,7 +52,7 @@ func (q *queueConsumer) storeBatch(ctx context.Context, held []amqp.Delivery) er
 	return q.inbox.Store(ctx, q.listener.Name, messages)
 }
 
-// probe asks whether the inbox's table is there and can be read.
+// probe returns an error unless the inbox's table can be read.
 func (q *queueConsumer) probe(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
@@ -78,8 +77,9 @@ func (q *queueConsumer) awaitInbox(ctx context.Context) bool {
 	return false
 }
 
-// isPoison reports whether the inbox takes others but not the first of held: the proof that it is the message, not the database.
-// The other must be about another subject, whose order this cannot touch; it is stored again later with its batch.
+// isPoison reports whether the inbox takes another message but not the first of held: then it is this message that cannot be stored, and
+// not the database that fails. The other one must be about another subject: stored before the first, it would break its subject's order.
+// That it is stored again with its batch does nothing.
 func (q *queueConsumer) isPoison(ctx context.Context, held []amqp.Delivery) bool {
 	for i := 1; i < len(held); i++ {
 		if subject(held[i]) != subject(held[0]) {
@@ -97,8 +97,8 @@ func subject(d amqp.Delivery) string {
 	return event.Source + "/" + event.Subject
 }
 
-// deadLetter moves a message that cannot even be stored to the dead-letter queue. It is not given back to the queue to be counted
-// there: what counts differs between broker versions, and meanwhile the messages behind it would pass it again and again.
+// deadLetter moves a message that cannot even be stored to the dead-letter queue. It is not requeued until the delivery limit does that:
+// which redeliveries count differs between broker versions, and each time the messages behind it would pass it.
 func (q *queueConsumer) deadLetter(ch *amqp.Channel, d amqp.Delivery, reason error) error {
 	if err := ch.Reject(d.DeliveryTag, requeue); err != nil {
 		return fmt.Errorf("dead-letter message %s: %w", d.MessageId, err)

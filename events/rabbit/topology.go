@@ -13,13 +13,13 @@ import (
 	"example.com/orderly/events/listen"
 )
 
-// deliveryLimit is how often the broker brings a message whose consumer always dies of it, before it moves it to the dead-letter
-// queue. Every end of a connection counts for all messages that were not acknowledged yet, hence far more than a crash needs.
-// Stated, because the default is none up to 3.13 and 20 from 4.0.
+// deliveryLimit is how often the broker delivers a message that is never acknowledged before it moves it to the dead-letter queue: the
+// message may be what ends the process. It is high because each lost connection counts as a delivery of every message that was not yet
+// acknowledged. It is set because the default is none up to 3.13 and 20 from 4.0.
 const deliveryLimit = 100
 
-// redeclareAfter is how long a queue that has gone missing is left alone before it is made anew. When it comes back within milliseconds
-// a broker (3.10 does) attaches the old consumers to the new queue and delivers nothing to them, instead of cancelling them.
+// redeclareAfter is the wait before a queue that has gone missing is declared again. If it is back within milliseconds, RabbitMQ 3.10
+// attaches the old consumers to the new queue and delivers nothing to them, instead of cancelling them.
 const redeclareAfter = time.Second
 
 // allTypes is the binding key of a listener that wants every type.
