@@ -18,9 +18,9 @@ import (
 	"example.com/orderly/events/listen"
 )
 
-// Running is a transport that runs between a relay and some inboxes.
+// Running is a transport that was started, between a relay and some inboxes.
 type Running struct {
-	// Publish takes messages over, as a relay would hand them: never two of one subject at once.
+	// Publish is given messages as by a relay: a subject's next one only after the one before was confirmed.
 	Publish func(ctx context.Context, messages []listen.Message) []error
 	// Stop ends it; what it has confirmed by then must still arrive when it is started again for the same inboxes.
 	Stop func()
@@ -92,7 +92,7 @@ func eventsAbout(subject string) []events.Event {
 	return Events("orders", subject, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), resumed, parked, resumed, parked)
 }
 
-// listener remembers what it has applied, in its order.
+// listener remembers the sequences it has applied, by subject, in the order in which it did.
 type listener struct {
 	listen.Listener
 	failing atomic.Bool
