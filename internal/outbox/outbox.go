@@ -24,18 +24,18 @@ func Migrations() database.Migrations {
 
 // Outbox is the outbox of one service.
 type Outbox struct {
-	db     *database.DB
-	source string
-	now    func() time.Time
-	woken  chan struct{}
-	oldest *database.LowWater
+	db       *database.DB
+	source   string
+	now      func() time.Time
+	woken    chan struct{}
+	lowWater *database.LowWater
 }
 
 // New returns the outbox in db; source is the service's name in its events.
 func New(db *database.DB, source string, now func() time.Time) *Outbox {
 	return &Outbox{
 		db: db, source: source, now: now, woken: make(chan struct{}, 1),
-		oldest: db.LowWater(`
+		lowWater: db.LowWater(`
 			SELECT next_attempt_at FROM outbox WHERE published_at IS NULL
 			ORDER BY next_attempt_at LIMIT (SELECT CAST(1 AS BIGINT))`),
 	}

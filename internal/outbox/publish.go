@@ -35,7 +35,7 @@ type Pending struct {
 // expect.
 func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]Pending, error) {
 	now := o.now()
-	from, err := o.oldest.Mark(ctx, now)
+	from, err := o.lowWater.Mark(ctx, now)
 	if err != nil {
 		return nil, fmt.Errorf("look for the oldest event of %s: %w", o.source, err)
 	}
