@@ -50,10 +50,11 @@ func (o *Outbox) Source() string { return o.source }
 // Now is the clock events are stamped with.
 func (o *Outbox) Now() time.Time { return o.now() }
 
-// Woken receives after a commit of this process wrote events. It is a hint that saves waiting; the table is the truth.
+// Woken receives after a transaction of this process that wrote events was committed. The caller must Claim from time to time, too:
+// events of other processes, and those due again after a failure, do not wake it.
 func (o *Outbox) Woken() <-chan struct{} { return o.woken }
 
-// Append writes the event that says payload about subject, with the subject's next sequence. Call it last in the
+// Append writes an event about subject with this payload, and with the subject's next sequence. Call it last in the
 // transaction: from here to the commit, every other writer of the same subject waits.
 func (o *Outbox) Append(ctx context.Context, tx *database.Tx, subject string, payload events.Payload) error {
 	var sequence int64
