@@ -70,7 +70,7 @@ func (s *Service) insertPayment(ctx context.Context, a Authorization) (p payment
 func (s *Service) resumePayment(ctx context.Context, orderID string) (payment, error) {
 	p, err := find(ctx, s.db.Get, orderID)
 	if err == nil && p.GivenUp {
-		err = undone(orderID)
+		err = errUndone(orderID)
 	}
 	return p, err
 }

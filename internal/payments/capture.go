@@ -35,7 +35,7 @@ func (s *Service) Capture(ctx context.Context, c Capture) error {
 	var outcome error
 	switch { // not returned from here: another attempt may have been recorded since we looked, and then that is the answer
 	case p.GivenUp:
-		outcome = undone(c.OrderID)
+		outcome = errUndone(c.OrderID)
 	case p.State != StateAuthorized:
 		outcome = fault.New(fault.Conflict, "payment_state", "the payment of order %s is %s and can't be captured", c.OrderID, p.State)
 	default:

@@ -147,7 +147,7 @@ func TestAttemptStoppedBetweenStoringTheIntentAndConfirmingIt(t *testing.T) {
 					}
 					o.require(want)
 					close(gate)
-					if err := <-late; want.State == payments.Voided {
+					if err := <-late; want.State == payments.StateVoided {
 						w.requireUndone(err)
 					} else {
 						require.NoError(t, err)

@@ -165,7 +165,7 @@ func (r *run) rest() {
 	// The two books, and what was announced. An event is a fact, so each is there at most once and its opposite comes later.
 	s := r.standing(r.t)
 	if giveUp {
-		require.Contains(r.t, []payments.State{payments.Voided, payments.Refunded}, s.State)
+		require.Contains(r.t, []payments.State{payments.StateVoided, payments.StateRefunded}, s.State)
 	} else {
 		require.Equal(r.t, isCaptured, s)
 		return
@@ -174,7 +174,7 @@ func (r *run) rest() {
 		"[]", fmt.Sprint([]string{declinedEvent}), fmt.Sprint([]string{authorizedEvent, voidedEvent}),
 		fmt.Sprint([]string{authorizedEvent, capturedEvent, refundedEvent}),
 	}, fmt.Sprint(s.Events))
-	require.Equal(r.t, s.State == payments.Refunded, len(s.Events) == 3, "%+v", s)
+	require.Equal(r.t, s.State == payments.StateRefunded, len(s.Events) == 3, "%+v", s)
 }
 
 // TestChance takes orders through attempts, faults and interleavings at random: money is held and taken at most once, is gone from

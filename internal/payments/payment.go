@@ -40,11 +40,11 @@ func Migrations() []database.Migrations {
 type State string
 
 const (
-	Started         State = "started"
+	StateStarted    State = "started"
 	StateAuthorized State = "authorized"
 	StateCaptured   State = "captured"
-	Voided          State = "voided"
-	Refunded        State = "refunded"
+	StateVoided     State = "voided"
+	StateRefunded   State = "refunded"
 )
 
 // payment is the row of one order.
@@ -56,13 +56,13 @@ type payment struct {
 	AmountMinor   int64  `db:"amount_minor"`
 	Currency      string `db:"currency"`
 	PaymentMethod string `db:"payment_method"`
-	Attempts      int    `db:"attempts"`
+	KeyNumber     int    `db:"attempts"`
 }
 
 // key is the idempotency key of one call to the provider. It is the saga's key, so that a retry repeats it wherever it runs,
 // and the count of attempts, which rotateKey increases.
 func (p payment) key(step, call string) string {
-	return fmt.Sprintf("%s:%s:%d", step, call, p.Attempts)
+	return fmt.Sprintf("%s:%s:%d", step, call, p.KeyNumber)
 }
 
 func find(ctx context.Context, get database.Getter, orderID string) (payment, error) {
@@ -83,7 +83,7 @@ func find(ctx context.Context, get database.Getter, orderID string) (payment, er
 // repeating the call is harmless, as it is for Create: otherwise a call that did have its effect is made twice.
 func (s *Service) rotateKey(ctx context.Context, p payment) error {
 	_, err := s.db.Exec(ctx, `UPDATE payments SET attempts = attempts + 1, updated_at = ? WHERE order_id = ? AND attempts = ?`,
-		database.At(s.box.Now()), p.OrderID, p.Attempts)
+		database.At(s.box.Now()), p.OrderID, p.KeyNumber)
 	if err != nil {
 		return fmt.Errorf("count an attempt to pay for order %s: %w", p.OrderID, err)
 	}
@@ -113,11 +113,11 @@ func refuseGivenUp(ctx context.Context, tx *database.Tx, orderID string) error {
 		return fmt.Errorf("read the payment of order %s: %w", orderID, err)
 	}
 	if givenUp {
-		return undone(orderID)
+		return errUndone(orderID)
 	}
 	return nil
 }
 
-func undone(orderID string) error {
+func errUndone(orderID string) error {
 	return fault.New(fault.Conflict, step.CodeUndone, "the payment of order %s was given up", orderID)
 }

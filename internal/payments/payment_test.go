@@ -83,7 +83,7 @@ func TestPayment(t *testing.T) {
 				require.Equal(t, "payment_state", fault.CodeOf(err), "%v", err)
 				require.Equal(t, fault.Conflict, fault.KindOf(err), "%v", err)
 				w.must(o.void)
-				o.require(standing{State: payments.Voided, Events: []string{declinedEvent}})
+				o.require(standing{State: payments.StateVoided, Events: []string{declinedEvent}})
 				require.Equal(t, fault.Declined, fault.KindOf(o.authorize(ctx, w.service)), "a no stays a no")
 			}
 		})

@@ -48,13 +48,13 @@ const CodeCaptured = "payment_captured"
 // A capture that happens after Void has looked and before it leaves its mark makes that Void payment_captured, too, but the mark stays:
 // the capture is refused as undone, and its saga refunds.
 func (s *Service) Void(ctx context.Context, u Undo) error {
-	return s.undo(ctx, u, StateAuthorized, Voided)
+	return s.undo(ctx, u, StateAuthorized, StateVoided)
 }
 
 // Refund undoes a capture: afterwards nothing of the order's money is kept, and no late attempt will take any. It succeeds
 // when nothing was taken. Idempotent by Undo.Key; Unavailable while the provider's state is not known.
 func (s *Service) Refund(ctx context.Context, u Undo) error {
-	return s.undo(ctx, u, StateCaptured, Refunded)
+	return s.undo(ctx, u, StateCaptured, StateRefunded)
 }
 
 func (s *Service) undo(ctx context.Context, u Undo, from, to State) error {
@@ -63,7 +63,7 @@ func (s *Service) undo(ctx context.Context, u Undo, from, to State) error {
 	}
 	var p payment
 	var intent Intent
-	mayRefund := to == Refunded
+	mayRefund := to == StateRefunded
 	err := s.refuseCaptured(ctx, u.OrderID, mayRefund)
 	if err == nil {
 		p, err = s.giveUp(ctx, u.OrderID)
@@ -155,7 +155,7 @@ func (s *Service) releaseFunds(ctx context.Context, u Undo, p payment, mayRefund
 			if err := s.rotateKey(ctx, p); err != nil {
 				return Intent{}, err
 			}
-			p.Attempts++
+			p.KeyNumber++
 		case errors.Is(err, ErrUnknownOutcome):
 		default:
 			return Intent{}, err
@@ -185,7 +185,7 @@ func (s *Service) recordUndo(ctx context.Context, u Undo, p payment, intent Inte
 			switch {
 			case was != from:
 				return nil // nothing was announced that would have to be taken back
-			case to == Voided:
+			case to == StateVoided:
 				return events.PaymentVoided{OrderID: u.OrderID, AmountMinor: p.AmountMinor, Currency: p.Currency}
 			default:
 				return events.PaymentRefunded{OrderID: u.OrderID, AmountMinor: p.AmountMinor, Currency: p.Currency}

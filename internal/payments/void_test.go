@@ -56,7 +56,7 @@ func undoings() []undoing {
 	byHand, afterwards := isCaptured, isRefunded
 	byHand.Refunded = amount
 	declined := isDeclined
-	declined.State = payments.Voided
+	declined.State = payments.StateVoided
 	return []undoing{
 		{"none", func(order) {}, false, neverWas, neverWas},
 		{"begun without an intent", func(o order) { o.doubt(o.authorize, "create", false) }, false, neverWas, neverWas},

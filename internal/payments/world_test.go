@@ -162,10 +162,10 @@ type standing struct {
 var (
 	isAuthorized = standing{payments.StateAuthorized, amount, 0, 0, []string{authorizedEvent}}
 	isCaptured   = standing{payments.StateCaptured, 0, amount, 0, []string{authorizedEvent, capturedEvent}}
-	isRefunded   = standing{payments.Refunded, 0, amount, amount, []string{authorizedEvent, capturedEvent, refundedEvent}}
-	isVoided     = standing{payments.Voided, 0, 0, 0, []string{authorizedEvent, voidedEvent}}
-	isDeclined   = standing{payments.Started, 0, 0, 0, []string{declinedEvent}}
-	neverWas     = standing{payments.Voided, 0, 0, 0, []string{}}
+	isRefunded   = standing{payments.StateRefunded, 0, amount, amount, []string{authorizedEvent, capturedEvent, refundedEvent}}
+	isVoided     = standing{payments.StateVoided, 0, 0, 0, []string{authorizedEvent, voidedEvent}}
+	isDeclined   = standing{payments.StateStarted, 0, 0, 0, []string{declinedEvent}}
+	neverWas     = standing{payments.StateVoided, 0, 0, 0, []string{}}
 )
 
 const (

@@ -66,8 +66,8 @@ func refunded(i payments.Intent) error {
 	}
 }
 
-// passing are refusals of a moment: nothing happened, and the same call may succeed later.
-var passing = map[stripe.ErrorCode]bool{
+// temporary are refusals of a moment: nothing happened, and the same call may succeed later.
+var temporary = map[stripe.ErrorCode]bool{
 	stripe.ErrorCodeLockTimeout:         true,
 	stripe.ErrorCodeRateLimit:           true,
 	stripe.ErrorCodeBalanceInsufficient: true,
@@ -97,7 +97,7 @@ func classify(call, intentID string, err error) error {
 		// The key has been used for something else. What that did is not known here.
 		unknown.KeyExhausted = true
 		return unknown
-	case status == http.StatusConflict, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError, passing[e.Code]:
+	case status == http.StatusConflict, status == http.StatusTooManyRequests, status >= http.StatusInternalServerError, temporary[e.Code]:
 		return unknown
 	case e.Type == stripe.ErrorTypeCard && (call == "confirm" || call == "create"):
 		return payments.Declined(reason(e))
