@@ -63,8 +63,11 @@ func (s *Service) undo(ctx context.Context, u Undo, from, to State) error {
 	}
 	var p payment
 	var intent Intent
+	var err error
 	mayRefund := to == StateRefunded
-	err := s.refuseCaptured(ctx, u.OrderID, mayRefund)
+	if !mayRefund {
+		err = s.refuseCaptured(ctx, u.OrderID)
+	}
 	if err == nil {
 		p, err = s.giveUp(ctx, u.OrderID)
 	}
@@ -80,12 +83,9 @@ func (s *Service) undo(ctx context.Context, u Undo, from, to State) error {
 	return nil
 }
 
-// refuseCaptured refuses an undo that may not refund while it has left no mark: a refused undo must not keep the order from going
-// forward. It looks at the provider, because our book knows neither of a capture in doubt nor of a refund by hand.
-func (s *Service) refuseCaptured(ctx context.Context, orderID string, mayRefund bool) error {
-	if mayRefund {
-		return nil
-	}
+// refuseCaptured refuses a Void of captured money before given_up is committed: a refused undo must not keep the order from going
+// forward. It asks the provider, because our book knows neither of a capture in doubt nor of a refund by hand.
+func (s *Service) refuseCaptured(ctx context.Context, orderID string) error {
 	p, err := find(ctx, s.db.Get, orderID)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil
