@@ -13,11 +13,11 @@ import (
 // takes it, Void lets go of the hold, Refund gives back what was taken.
 //
 // The key of a call is its idempotency key: made by the caller, stable over retries of the same attempt, never used for anything
-// else. Providers forget keys (Stripe after a day), so a key protects a retry and the intent's status protects everything else:
-// every doubt is resolved with Get.
+// else. Providers forget keys (Stripe after a day), so a key only makes a prompt retry safe; after that the caller asks Get what a call did
+// whose answer was lost.
 //
-// Calls answer about goals, not about requests. If what the call wants is already so (captured, canceled, confirmed before),
-// it succeeds. The Intent returned is the state as it is now, never a replayed one.
+// If what a call wants is already so (captured, canceled, confirmed before), it succeeds. The Intent returned is the state as it is now,
+// never a replayed one.
 //
 // Every error is one of four, and nothing else:
 //
@@ -28,8 +28,8 @@ import (
 type Gateway interface {
 	// Method checks that the provider knows a payment method; if not, it returns fault.Invalid with CodeUnknownMethod.
 	Method(ctx context.Context, id string) error
-	// Create makes an unconfirmed intent, which holds and takes nothing. A doubt about it therefore costs nothing: the intent
-	// whose id never arrived stays unconfirmed for ever.
+	// Create makes an unconfirmed intent, which holds and takes nothing. So a lost answer costs nothing: the intent whose id never arrived
+	// stays unconfirmed for ever.
 	Create(ctx context.Context, key string, in NewIntent) (Intent, error)
 	// Confirm asks for the hold. The intent it returns is Authorized, Captured, Processing or NeedsAction; the latter two are neither a
 	// yes nor a no yet. A canceled intent is refused with CodeIntentCanceled.
@@ -105,7 +105,7 @@ type Intent struct {
 	Risk        Risk
 }
 
-// Decline returns the durable no this intent is the trace of, or nil: what Confirm would have said if its answer was lost.
+// Decline returns the decline that the intent's status records, as Confirm would have returned it; nil if it records none.
 func (i Intent) Decline() error {
 	if i.Status != NeedsMethod || i.DeclineCode == "" {
 		return nil
@@ -113,7 +113,7 @@ func (i Intent) Decline() error {
 	return Declined(i.DeclineCode)
 }
 
-// Declined is the durable no for the provider's reason.
+// Declined makes the fault for a decline; reason is the provider's code.
 func Declined(reason string) error {
 	return fault.New(fault.Declined, reason, "the payment was declined: %s", reason)
 }
@@ -125,8 +125,8 @@ var ErrUnknownOutcome = errors.New("the payment provider's answer is not known")
 type UnknownOutcome struct {
 	Call     string
 	IntentID string // empty for Create
-	// KeyExhausted says that the provider will give this same answer to this key for as long as it remembers it (a saved 500 is
-	// replayed). Only an attempt with another key can get further, and only after Get has shown that nothing happened.
+	// KeyExhausted says that the provider will give this same answer to this key for as long as it remembers the key (a saved 500 is
+	// replayed). Only a call with another key can get further, and only after Get has shown that nothing happened.
 	KeyExhausted bool
 	// RetryAfter is what the provider asked for; zero if it did not.
 	RetryAfter time.Duration

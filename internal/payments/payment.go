@@ -39,6 +39,7 @@ func Migrations() []database.Migrations {
 // State is where an order's payment stands in our book.
 type State string
 
+// The states. A payment stays StateStarted from before its intent is made until its hold is recorded; also when it was declined.
 const (
 	StateStarted    State = "started"
 	StateAuthorized State = "authorized"
@@ -59,8 +60,8 @@ type payment struct {
 	KeyNumber     int    `db:"attempts"`
 }
 
-// key is the idempotency key of one call to the provider. It is the saga's key, so that a retry repeats it wherever it runs,
-// and the count of attempts, which rotateKey increases.
+// key is the idempotency key of one call to the provider: the saga's key, so that a retry repeats it in any process, the name of the call,
+// and a number that only rotateKey increases.
 func (p payment) key(step, call string) string {
 	return fmt.Sprintf("%s:%s:%d", step, call, p.KeyNumber)
 }
@@ -85,12 +86,12 @@ func (s *Service) rotateKey(ctx context.Context, p payment) error {
 	_, err := s.db.Exec(ctx, `UPDATE payments SET attempts = attempts + 1, updated_at = ? WHERE order_id = ? AND attempts = ?`,
 		database.At(s.box.Now()), p.OrderID, p.KeyNumber)
 	if err != nil {
-		return fmt.Errorf("count an attempt to pay for order %s: %w", p.OrderID, err)
+		return fmt.Errorf("change the idempotency key for the payment of order %s: %w", p.OrderID, err)
 	}
 	return nil
 }
 
-// keyExhausted reports whether err is an unknown outcome that the provider repeats for this key: only rotateKey gets further.
+// keyExhausted reports whether err is an unknown outcome that the provider repeats for this key: only another key gets further.
 func keyExhausted(err error) bool {
 	unknown, ok := errors.AsType[*UnknownOutcome](err)
 	return ok && unknown.KeyExhausted

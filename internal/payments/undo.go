@@ -45,8 +45,8 @@ const CodeCaptured = "payment_captured"
 //	refunded at the provider by hand   nothing                                 refunded, announced
 //	voided                             nothing                                 nothing
 //
-// A capture that happens after Void has looked and before it leaves its mark makes that Void payment_captured, too, but the mark stays:
-// the capture is refused as undone, and its saga refunds.
+// A capture that happens after Void has read the intent and before it commits given_up makes that Void payment_captured, too. given_up stays
+// then: the capture is refused as undone, and its saga refunds.
 func (s *Service) Void(ctx context.Context, u Undo) error {
 	return s.undo(ctx, u, StateAuthorized, StateVoided)
 }
@@ -147,7 +147,7 @@ func (s *Service) releaseFunds(ctx context.Context, u Undo, p payment, mayRefund
 		}
 		doubt = err
 		if f, ok := fault.As(err); ok && f.RetryAfter > 0 {
-			return Intent{}, err // the provider asks for a pause, and gets it
+			return Intent{}, err // the provider asks for a pause before the next call
 		}
 		switch {
 		case err == nil, fault.CodeOf(err) == CodeAlreadyCaptured:

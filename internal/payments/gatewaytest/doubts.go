@@ -90,7 +90,7 @@ func rateLimit(tr *trial, call Call) {
 	require.Positive(tr.t, u.RetryAfter)
 	f, found := fault.As(err)
 	require.True(tr.t, found)
-	require.Equal(tr.t, u.RetryAfter, f.RetryAfter, "the kind carries the wish of the provider")
+	require.Equal(tr.t, u.RetryAfter, f.RetryAfter, "the fault carries the pause that the provider asks for")
 	i, err := tr.do(call, method, 1)
 	require.NoError(tr.t, err)
 	require.True(tr.t, reached(call, i))
@@ -113,7 +113,7 @@ func slow(tr *trial, call Call) {
 	require.Equal(tr.t, effect(call), tr.Book(tr.t, tr.orderID))
 }
 
-// lateConfirm is the zombie: a confirmation given up by its sender arrives after the order was undone.
+// lateConfirm lets a confirmation arrive after its sender has given up and the order was undone.
 func lateConfirm(tr *trial) {
 	tr.must(tr.Succeeds, Create)
 	waiting, arrive := tr.Delay(tr.t, Confirm, tr.orderID)

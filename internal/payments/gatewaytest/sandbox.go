@@ -24,7 +24,7 @@ func NewSandbox(t *testing.T, cfg sandbox.Config) Sandbox {
 	require.NoError(t, err)
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(func() {
-		require.NoError(t, s.Close()) // first: it lets go of what is held, for which the server waits
+		require.NoError(t, s.Close()) // first: the server waits for the calls that are held, and this ends them
 		server.Close()
 	})
 	return Sandbox{server.URL}
@@ -67,7 +67,8 @@ type heldCall struct {
 	Taken bool   `json:"taken"`
 }
 
-// Hold keeps the next such call of the order back, before, during or after its effect; taken reports that it is there.
+// Hold makes the sandbox hold the next such call of the order, before, during or after its effect, until the hold is deleted by its id;
+// taken reports whether the call has come.
 func (s Sandbox) Hold(t *testing.T, call Call, orderID, when string) (id string, taken func() bool) {
 	t.Helper()
 	body, err := json.Marshal(map[string]string{"call": string(call), "order_id": orderID, "when": when})

@@ -13,7 +13,8 @@ import (
 	"example.com/orderly/internal/payments"
 )
 
-// What the state of an intent means for a call that wanted something of it: nil if the call's goal holds.
+// confirmed, captured, voided and refunded are the goals of the calls: each returns nil if the intent's state is what its call wanted, a
+// refusal if it can't become that, and errUndecided if another call may get there.
 
 func confirmed(i payments.Intent) error {
 	switch i.Status {
@@ -55,6 +56,8 @@ func voided(i payments.Intent) error {
 	}
 }
 
+// refunded takes any refund for its own: the answer says that the refund was made, now or before, and the caller reads the intent again for
+// what is left to refund.
 func refunded(i payments.Intent) error {
 	switch {
 	case i.CapturedMinor == 0:
@@ -66,7 +69,7 @@ func refunded(i payments.Intent) error {
 	}
 }
 
-// temporary are refusals of a moment: nothing happened, and the same call may succeed later.
+// temporary are refusals that may pass: nothing happened, and the same call may succeed later.
 var temporary = map[stripe.ErrorCode]bool{
 	stripe.ErrorCodeLockTimeout:         true,
 	stripe.ErrorCodeRateLimit:           true,

@@ -208,8 +208,10 @@ func (s *Gateway) resolve(
 	}
 }
 
-var errUndecided = errors.New("the intent's state does not settle it yet")
+var errUndecided = errors.New("the intent's state does not show an outcome")
 
+// outcomeOf is what the state of the intent says about the call. While that is undecided only a call with another key can get further: Stripe
+// would replay its answer to this one.
 func outcomeOf(call string, i payments.Intent, goal func(payments.Intent) error) error {
 	err := goal(i)
 	if errors.Is(err, errUndecided) {
