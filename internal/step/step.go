@@ -108,7 +108,7 @@ func once[T any](ctx context.Context, box *outbox.Outbox, s Step[T], savepoint b
 			return err
 		}
 		if s.Undoes != "" {
-			if err := bury(ctx, tx, box, s.Undoes); err != nil {
+			if err := markUndone(ctx, tx, box, s.Undoes); err != nil {
 				return err
 			}
 		}
@@ -164,13 +164,13 @@ func claim(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string)
 	return rows == 1, nil
 }
 
-// bury makes sure that no attempt of the undone step does anything from now on. A no stays a no: it did nothing.
-func bury(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string) error {
+// markUndone makes sure that no attempt of the undone step does anything from now on. A no stays a no: it did nothing.
+func markUndone(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string) error {
 	if _, err := tx.Exec(ctx, `
 		INSERT INTO steps (step_key, outcome, recorded_at) VALUES (?, 'undone', ?)
 		ON CONFLICT (step_key) DO UPDATE SET outcome = 'undone' WHERE steps.outcome = 'yes'`,
 		key, database.At(box.Now())); err != nil {
-		return fmt.Errorf("bury step %s: %w", key, err)
+		return fmt.Errorf("mark step %s as undone: %w", key, err)
 	}
 	return nil
 }
@@ -203,7 +203,7 @@ func accept[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s S
 		if err != nil {
 			return fmt.Errorf("record step %s: %w", s.Key, err)
 		}
-		if err := decide(ctx, tx, s.Key, record{Outcome: "yes", Result: string(body)}); err != nil {
+		if err := setOutcome(ctx, tx, s.Key, record{Outcome: "yes", Result: string(body)}); err != nil {
 			return err
 		}
 	}
@@ -214,7 +214,7 @@ func accept[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s S
 }
 
 func refuse[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s Step[T], no *fault.Error) error {
-	if err := decide(ctx, tx, s.Key, record{Outcome: "no", Code: no.Code, Message: no.Message}); err != nil {
+	if err := setOutcome(ctx, tx, s.Key, record{Outcome: "no", Code: no.Code, Message: no.Message}); err != nil {
 		return err
 	}
 	if s.No == nil {
@@ -223,7 +223,7 @@ func refuse[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s S
 	return announce(ctx, tx, box, s.Subject, s.No(no))
 }
 
-func decide(ctx context.Context, tx *database.Tx, key string, row record) error {
+func setOutcome(ctx context.Context, tx *database.Tx, key string, row record) error {
 	rows, err := tx.Exec(ctx, `
 		UPDATE steps SET outcome = ?, result = ?, code = ?, message = ? WHERE step_key = ? AND outcome = 'yes'`,
 		row.Outcome, row.Result, row.Code, row.Message, key)
