@@ -40,7 +40,7 @@ type Step[T any] struct {
 	// other error leaves nothing behind, and the next attempt starts afresh. Do may run more than once and must have no effect
 	// outside tx.
 	Do func(tx *database.Tx) (T, error)
-	// Forget spares recording the result, for a step whose result nobody but Yes asks for: later attempts get the zero T.
+	// Forget leaves the result out of the record, for a step whose result only Yes needs: later attempts get the zero T.
 	Forget bool
 	// Yes is the event that announces the result, or nil for none.
 	Yes func(result T) events.Payload
@@ -48,7 +48,7 @@ type Step[T any] struct {
 	No func(no *fault.Error) events.Payload
 }
 
-// check refuses a step that would be taken for another one.
+// check refuses a step whose record would be that of another one.
 func (s Step[T]) check() error {
 	if s.Key == s.Undoes {
 		return fmt.Errorf("step %q would undo itself", s.Key)
@@ -72,7 +72,7 @@ type record struct {
 	Message string `db:"message"`
 }
 
-// Run does the step, or returns what was recorded when it was done before, without looking at the world. It returns the
+// Run does the step, or returns what was recorded when it was done before, without calling Do. It returns the
 // recorded no as a Declined fault, and Conflict step_undone where an undo of the step came first.
 func Run[T any](ctx context.Context, box *outbox.Outbox, s Step[T]) (T, error) {
 	if err := s.check(); err != nil {
@@ -81,7 +81,7 @@ func Run[T any](ctx context.Context, box *outbox.Outbox, s Step[T]) (T, error) {
 	}
 	result, err := once(ctx, box, s, false)
 	if errors.Is(err, errDeclined) {
-		// Nothing of it is left. A no needs a savepoint, to take back the work without the claim; most steps are a yes and are spared it.
+		// The transaction was rolled back. A no needs a savepoint, to take back the work without the claim; most steps are a yes and need none.
 		result, err = once(ctx, box, s, true)
 	}
 	if err != nil {
@@ -152,8 +152,9 @@ func Recorded[T any](ctx context.Context, box *outbox.Outbox, key string) (resul
 	return result, true, err
 }
 
-// claim takes the slot of key. An attempt that runs at the same time waits here until the first one is decided, and then
-// finds its record. It is a yes from the start: nobody else sees it before the step has come to one, or has changed it to a no.
+// claim inserts the record of key, or reports false when it is there. An attempt that runs at the same time waits here until the first one
+// commits, and then finds its record. The record says yes from the start, so that a yes without a result to keep is complete; no other
+// transaction sees it before the commit, and by then a no has changed it.
 func claim(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string) (bool, error) {
 	rows, err := tx.Exec(ctx, `
 		INSERT INTO steps (step_key, outcome, recorded_at) VALUES (?, 'yes', ?) ON CONFLICT (step_key) DO NOTHING`,
@@ -164,7 +165,7 @@ func claim(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string)
 	return rows == 1, nil
 }
 
-// markUndone makes sure that no attempt of the undone step does anything from now on. A no stays a no: it did nothing.
+// markUndone makes sure that no attempt of the undone step does anything from now on. A no is left as it is: it did nothing.
 func markUndone(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string) error {
 	if _, err := tx.Exec(ctx, `
 		INSERT INTO steps (step_key, outcome, recorded_at) VALUES (?, 'undone', ?)

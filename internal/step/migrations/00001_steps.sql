@@ -1,6 +1,6 @@
 -- +goose Up
 
--- One row per step that was ever decided in this service. 'running' is only ever seen by the transaction that writes it.
+-- One row per step that was ever decided in this service. 'running' is not written: a step's row says 'yes' until it is changed.
 CREATE TABLE steps (
     step_key    TEXT        PRIMARY KEY,
     outcome     TEXT        NOT NULL CHECK (outcome IN ('running', 'yes', 'no', 'undone')),
