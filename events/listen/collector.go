@@ -15,7 +15,7 @@ var (
 		[]string{"listener", "state"}, nil)
 	inboxAttempts = prometheus.NewDesc("orderly_inbox_attempts_total", "Attempts of this process to handle an event, by outcome.",
 		[]string{"listener", "outcome"}, nil)
-	inboxAge = prometheus.NewDesc("orderly_inbox_oldest_seconds", "How long the oldest event that is not done has waited.",
+	inboxAge = prometheus.NewDesc("orderly_inbox_oldest_seconds", "How long the oldest pending event has waited.",
 		[]string{"listener"}, nil)
 )
 
