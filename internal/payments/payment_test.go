@@ -123,6 +123,25 @@ func TestPayment(t *testing.T) {
 			o.require(isCaptured)
 		})
 
+		t.Run("an undo that was refused once is asked for anew, and not for the provider's saved refusal", func(t *testing.T) {
+			w := w.in(t)
+			for method, undo := range map[string]func(o order) (attempt, []attempt, standing){
+				"pm_sandbox_cancel_refused_once": func(o order) (attempt, []attempt, standing) { return o.void, []attempt{o.authorize}, isVoided },
+				"pm_sandbox_refund_refused_once": func(o order) (attempt, []attempt, standing) {
+					return o.refund, []attempt{o.authorize, o.capture}, isRefunded
+				},
+			} {
+				o := w.order(method)
+				undo, before, want := undo(o)
+				w.must(before...)
+				err := undo(ctx, w.service)
+				require.Equal(t, fault.Conflict, fault.KindOf(err), "%v", err)
+				require.Equal(t, "charge_disputed", fault.CodeOf(err))
+				require.NoError(t, undo(ctx, w.service))
+				o.require(want)
+			}
+		})
+
 		t.Run("another step's key neither holds nor takes a second time", func(t *testing.T) {
 			w := w.in(t)
 			o := w.order("pm_card_visa")

@@ -157,6 +157,9 @@ func (s *Service) releaseFunds(ctx context.Context, u Undo, p payment, mayRefund
 			}
 			p.KeyNumber++
 		case errors.Is(err, ErrUnknownOutcome):
+		case fault.Final(err):
+			// The provider repeats a refusal to its key for a day, also once it would do what was asked. The intent is read before the next try.
+			return Intent{}, errors.Join(err, s.rotateKey(ctx, p))
 		default:
 			return Intent{}, err
 		}

@@ -30,6 +30,7 @@ const (
 	errorAfter  habit = "error_after"
 	rateLimited habit = "rate_limited"
 	slowAnswer  habit = "slow"
+	refusedOnce habit = "refused_once"
 )
 
 // Methods returns every payment method the sandbox knows. All others are 404 resource_missing.
@@ -80,7 +81,11 @@ func Methods() []Method {
 			{errorAfter, "takes effect and answers 500; the key replays it"},
 			{rateLimited, "has no effect and answers 429, which no key remembers"},
 			{slowAnswer, "takes effect, and the answer comes late"},
+			{refusedOnce, "has no effect and is refused with 400; the key replays it"},
 		} {
+			if h.habit == refusedOnce && call != "cancel" && call != "refund" {
+				continue // the other calls take a refusal for good, and are not made again
+			}
 			scope := "intent"
 			if call == "create" {
 				scope = "order"

@@ -219,7 +219,10 @@ func (s *Sandbox) execute(ctx context.Context, c *call, method string, run runne
 			return saved, err
 		}
 		a := brokenSide()
-		if h != errorBefore {
+		switch {
+		case h == refusedOnce && c.intent != nil:
+			a = rejected(c.intent, "charge_disputed", "This charge is disputed.")
+		case h != errorBefore:
 			if a, err = run(ctx, tx, c); err != nil {
 				return answer{}, err
 			}
