@@ -86,7 +86,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			if value := recover(); value != nil {
 				a.log.Error("a handler panicked", "request_id", x.requestID, "panic", value, "stack", string(debug.Stack()))
 				given = newAnswer()
-				x.refuse(given, failureOf(ctx, errPanicked), errPanicked)
+				x.refuse(given, failureOf(context.WithoutCancel(ctx), errPanicked), errPanicked)
 			}
 			handled <- given
 		}()

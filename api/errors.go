@@ -37,6 +37,10 @@ func (r *refusal) Error() string { return r.detail }
 
 var errTooLate = fault.New(fault.Unavailable, "deadline_exceeded", "the answer did not come in time; try again")
 
+// statusClientClosed is what the log and the metrics say of a request whose client left before its answer. HTTP has no status for it; 499 is
+// nginx's, which load balancers and dashboards know. No client ever sees it.
+const statusClientClosed = 499
+
 // failure is what a client is told.
 type failure struct {
 	status     int
@@ -50,7 +54,10 @@ func failureOf(ctx context.Context, err error) failure {
 		return failure{status: r.status, code: r.code, detail: r.detail}
 	}
 	f, ok := fault.As(err)
-	if !ok && ctx.Err() != nil {
+	switch interrupted := ctx.Err(); {
+	case errors.Is(interrupted, context.Canceled) && (!ok || errors.Is(err, context.Canceled)):
+		return failure{status: statusClientClosed, code: "client_closed_request", detail: "the client closed the connection before the answer"}
+	case interrupted != nil && !ok:
 		// Each driver names this differently, but all of it is an interruption and no defect.
 		f = errTooLate
 	}

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,7 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/payments"
 )
 
 var errDown = errors.New("it is down")
@@ -135,6 +138,69 @@ func TestTheSagaStartsThoughTheClientHasLeft(t *testing.T) {
 	request.Header.Set("Content-Type", "application/json")
 	w.server.Config.Handler.ServeHTTP(httptest.NewRecorder(), request)
 	require.NoError(t, <-outcome)
+}
+
+// A client that hangs up is no failure of the server, and alerts count those by their 5xx.
+func TestAClientThatHangsUpIsNotCountedAsAFailure(t *testing.T) {
+	t.Parallel()
+	order := func(ctx context.Context, url, token string) *http.Request {
+		request := httptest.NewRequestWithContext(ctx, "POST", url+"/v1/orders", strings.NewReader(twoMugs))
+		request.RequestURI = "" // it is a client's
+		request.Header.Set("Authorization", "Bearer "+token)
+		request.Header.Set("Idempotency-Key", "key-1")
+		request.Header.Set("Content-Type", "application/json")
+		return request
+	}
+	for name, c := range map[string]struct {
+		fails  func(ctx context.Context) error
+		status int
+	}{
+		"while the provider is asked": {func(ctx context.Context) error {
+			return &payments.UnknownOutcome{Call: "look-up of a method", Err: ctx.Err()}
+		}, 499},
+		"and a driver says so in its own words": {func(context.Context) error { return errors.New("interrupted") }, 499},
+		"before it is told no":                  {func(context.Context) error { return fault.New(fault.Invalid, "some_code", "for people") }, 422},
+		"while a handler panics":                {func(context.Context) error { panic("secret") }, 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, leave := context.WithCancel(t.Context())
+			w := setup(t, func(w *world) {
+				w.cfg.CheckMethod = func(ctx context.Context, _ string) error {
+					leave()
+					<-ctx.Done()
+					return c.fails(ctx)
+				}
+			})
+			w.server.Config.Handler.ServeHTTP(httptest.NewRecorder(), order(ctx, "", w.token("ada")))
+			require.Contains(t, w.do("GET", "/metrics", "").body,
+				fmt.Sprintf(`orderly_http_requests_total{method="POST",route="/v1/orders",status="%d"} 1`, c.status))
+			require.Regexp(t, fmt.Sprintf(`route=/v1/orders status=%d `, c.status), w.log.String())
+			require.Zero(t, rows(t, w.orders)["orders"])
+		})
+	}
+	t.Run("while its statement waits for the database", func(t *testing.T) {
+		t.Parallel()
+		w := setup(t)
+		token := w.token("ada")
+		release, stuck, free := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+		go func() {
+			free <- w.orders.InTx(context.WithoutCancel(t.Context()), func(*database.Tx) error { close(stuck); <-release; return nil })
+		}()
+		<-stuck
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond) // the client's own patience
+		defer cancel()
+		answer, err := w.server.Client().Do(order(ctx, w.server.URL, token))
+		if err == nil {
+			_ = answer.Body.Close()
+		}
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Eventually(t, func() bool { return strings.Contains(w.log.String(), "route=/v1/orders status=499 ") },
+			10*time.Second, 5*time.Millisecond)
+		close(release)
+		require.NoError(t, <-free)
+		require.Zero(t, rows(t, w.orders)["orders"])
+	})
 }
 
 func TestPreferWait(t *testing.T) {
