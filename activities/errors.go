@@ -40,6 +40,9 @@ func translate(err error) error {
 	}
 	if f, ok := fault.As(err); ok {
 		options.NextRetryDelay = min(f.RetryAfter, longestPause)
+		if f.Waiting {
+			options.Category = temporal.ApplicationErrorCategoryBenign
+		}
 	}
 	return temporal.NewApplicationErrorWithOptions(err.Error(), fault.CodeOf(err), options)
 }
@@ -55,6 +58,13 @@ func Refusal(err error) (code string, ok bool) {
 		return "", false
 	}
 	return application.Type(), true
+}
+
+// Waiting reports whether err says that nothing is wrong and the service has only not decided yet.
+func Waiting(err error) bool {
+	var application *temporal.ApplicationError
+	_, no := Refusal(err)
+	return !no && errors.As(err, &application) && application.Category() == temporal.ApplicationErrorCategoryBenign
 }
 
 // Undone reports whether err says that the step was undone before, by an earlier run of the same saga.

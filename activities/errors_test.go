@@ -48,6 +48,22 @@ func TestEachKindOfFailure(t *testing.T) {
 	}
 }
 
+// What has not been decided yet is asked again like any outage, but is no failure to log or to count.
+func TestWaitingIsNoFailure(t *testing.T) {
+	t.Parallel()
+	for _, waiting := range []bool{true, false} {
+		failure := fault.New(fault.Unavailable, "some_code", "not decided yet")
+		failure.Waiting = waiting
+		err := activities.Translate(fmt.Errorf("authorise: %w", failure))
+		require.Equal(t, waiting, activities.Waiting(fmt.Errorf("activity: %w", err)))
+		var application *temporal.ApplicationError
+		require.ErrorAs(t, err, &application)
+		require.False(t, application.NonRetryable())
+		require.Equal(t, waiting, application.Category() == temporal.ApplicationErrorCategoryBenign, "the SDK logs what is not benign as an error")
+	}
+	require.False(t, activities.Waiting(activities.Translate(fault.New(fault.Declined, "some_code", "no"))), "a no is an answer")
+}
+
 // A kind that this table does not know would end the order if it were final.
 func TestAnUnknownKindIsTriedAgain(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,7 @@ type StepMetrics struct {
 func NewStepMetrics(reg prometheus.Registerer) *StepMetrics {
 	return &StepMetrics{seconds: promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "orderly_step_duration_seconds",
-		Help:    "Attempts of saga steps by outcome: yes, no (a business no) or failed (to be tried again).",
+		Help:    "Attempts of saga steps by outcome: yes, no (a business no), waiting (not decided yet) or failed (to be tried again).",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"step", "outcome"})}
 }
@@ -89,6 +89,8 @@ func (a *observedActivity) ExecuteActivity(ctx context.Context, in *interceptor.
 		outcome = "failed"
 		if _, no := activities.Refusal(err); no {
 			outcome = "no"
+		} else if activities.Waiting(err) {
+			outcome = "waiting"
 		}
 	}
 	a.observer.steps.seconds.WithLabelValues(info.ActivityType.Name, outcome).Observe(time.Since(began).Seconds())

@@ -42,6 +42,9 @@ type Error struct {
 	Message string
 	// RetryAfter is how long the caller should wait before trying again; zero when unknown.
 	RetryAfter time.Duration
+	// Waiting says of an Unavailable that nothing is wrong: what was asked has not decided yet, and is asked again. It is neither logged nor
+	// counted as a failure.
+	Waiting bool
 }
 
 // New makes an Error; message is a format for args.
@@ -78,6 +81,12 @@ func CodeOf(err error) string {
 		return f.Code
 	}
 	return string(Internal)
+}
+
+// Waiting reports whether err only says that there is no answer yet.
+func Waiting(err error) bool {
+	f, ok := As(err)
+	return ok && f.Waiting
 }
 
 // Final reports whether trying the same thing again can only give the same answer.

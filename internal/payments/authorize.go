@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	"example.com/orderly/events"
 	"example.com/orderly/internal/database"
@@ -129,10 +128,15 @@ func (s *Service) confirmIntent(ctx context.Context, a Authorization, p payment)
 	case Canceled:
 		return fault.New(fault.Declined, CodeIntentCanceled, "the payment was cancelled at the provider")
 	default:
-		pending := fault.New(fault.Unavailable, "payment_processing", "the provider has not decided about the payment yet")
-		pending.RetryAfter = time.Second
-		return pending
+		return errProcessing(intent)
 	}
+}
+
+// errProcessing says that the provider has not decided about the payment yet, which can take minutes and is no failure.
+func errProcessing(i Intent) error {
+	err := fault.New(fault.Unavailable, "payment_processing", "the provider has not decided about intent %s yet", i.ID)
+	err.Waiting = true
+	return err
 }
 
 // resolve reads the intent to find out whether a call took effect whose answer is not known.

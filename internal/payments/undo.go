@@ -156,6 +156,9 @@ func (s *Service) releaseFunds(ctx context.Context, u Undo, p payment, mayRefund
 				return Intent{}, err
 			}
 			p.KeyNumber++
+			if intent.Status == Processing {
+				return Intent{}, errProcessing(intent) // it can rarely be cancelled now, and always once it is decided
+			}
 		case errors.Is(err, ErrUnknownOutcome):
 		case fault.Final(err):
 			// The provider repeats a refusal to its key for a day, also once it would do what was asked. The intent is read before the next try.

@@ -68,6 +68,7 @@ func TestProcessingIsNeitherYesNorNo(t *testing.T) {
 				err := o.authorize(t.Context(), w.service)
 				require.Equal(t, "payment_processing", fault.CodeOf(err), "%v", err)
 				require.Equal(t, fault.Unavailable, fault.KindOf(err), "%v", err)
+				require.True(t, fault.Waiting(err), "a payment that is not decided yet is no failure: %v", err)
 			}
 			require.Empty(t, o.events())
 		}
@@ -75,7 +76,10 @@ func TestProcessingIsNeitherYesNorNo(t *testing.T) {
 		for _, o := range []order{yes, no, abandoned} {
 			undecided(o)
 		}
+		calls := abandoned.calls()["cancel"]
 		err := abandoned.void(t.Context(), w.service)
+		require.True(t, fault.Waiting(err), "%v", err)
+		require.Equal(t, calls+1, abandoned.calls()["cancel"], "one attempt asks once")
 		require.Equal(t, fault.Unavailable, fault.KindOf(err), "what is processing can still come to hold money: %v", err)
 
 		w.ahead.Add(int64(2 * time.Hour))
