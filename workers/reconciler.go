@@ -75,6 +75,9 @@ func (r *Reconciler) reconcile(ctx context.Context, orderID string) error {
 	var unknown *serviceerror.NotFound
 	switch {
 	case errors.As(err, &unknown):
+		if ended, err := r.ended(ctx, orderID); ended || err != nil {
+			return err
+		}
 		r.Log.WarnContext(ctx, "Temporal does not know this order's saga; it is started anew", "order_id", orderID)
 		return r.Orders.MarkUnstarted(ctx, orderID)
 	case err != nil:
@@ -84,9 +87,18 @@ func (r *Reconciler) reconcile(ctx context.Context, orderID string) error {
 	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, enums.WORKFLOW_EXECUTION_STATUS_PAUSED:
 		return nil
 	default:
+		if ended, err := r.ended(ctx, orderID); ended || err != nil {
+			return err
+		}
 		r.Log.WarnContext(ctx, "the saga of an open order has closed", "order_id", orderID, "status", status.String())
 		return r.Orders.Flag(ctx, orders.Flag{
 			OrderID: orderID, At: r.Now(), Attention: orders.Parked, Step: "Saga", Reason: ReasonSagaClosed,
 		})
 	}
+}
+
+// ended reports whether the order has reached its end since it was listed as open: a saga closes right after it.
+func (r *Reconciler) ended(ctx context.Context, orderID string) (bool, error) {
+	order, err := r.Orders.Get(ctx, orderID)
+	return order.State.Ended(), err
 }

@@ -1,10 +1,15 @@
 package workers_test
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/workers"
@@ -36,6 +41,36 @@ func TestReconciler(t *testing.T) {
 		require.Equal(t, map[orders.Attention]int64{orders.Parked: 1}, counts)
 	})
 
+	t.Run("says nothing of an order that ended while it looked", func(t *testing.T) {
+		t.Parallel()
+		temporal := dial(t)
+		for name, started := range map[string]bool{"its saga has closed": true, "Temporal does not know its saga any more": false} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				o := newOffice(t)
+				order := o.place()
+				if started {
+					o.starter.Connect(temporal, true)
+					o.run()
+					require.NoError(t, o.starter.Start(t.Context(), order))
+				}
+				require.NoError(t, o.orders.MarkStarted(t.Context(), order.ID))
+				o.elapsed.Store(int64(2 * time.Minute))
+				o.starter.Connect(endsMeanwhile{Client: temporal, end: func() {
+					if started {
+						require.NoError(t, temporal.TerminateWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), "", "test"))
+					}
+					require.NoError(t, o.orders.Reject(t.Context(), orders.Move{Key: "reject:" + order.ID, OrderID: order.ID, Reason: "out_of_stock"}))
+				}}, true)
+				r, log := o.reconciler(), new(bytes.Buffer)
+				r.Log = slog.New(slog.NewTextHandler(log, nil))
+				require.NoError(t, r.Once(t.Context()))
+				require.Equal(t, orders.Rejected, o.get(order.ID).State)
+				require.Empty(t, log.String())
+			})
+		}
+	})
+
 	t.Run("leaves to the sweep the saga that Temporal has lost", func(t *testing.T) {
 		t.Parallel()
 		o, temporal := newOffice(t), dial(t)
@@ -49,6 +84,17 @@ func TestReconciler(t *testing.T) {
 		require.NoError(t, o.reconciler().Once(t.Context()))
 		require.Equal(t, 1, o.waiting())
 	})
+}
+
+// endsMeanwhile is Temporal for a reconciler that lists the order before its end and asks for its saga after it.
+type endsMeanwhile struct {
+	client.Client
+	end func()
+}
+
+func (e endsMeanwhile) DescribeWorkflowExecution(ctx context.Context, id, run string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	e.end()
+	return e.Client.DescribeWorkflowExecution(ctx, id, run)
 }
 
 func (o *office) get(id string) orders.Order {
