@@ -1,5 +1,5 @@
-// Package step is the one atomic step every service uses: what a saga asks of a service is done once, whatever the number of
-// attempts, and its outcome, its state and its event are one commit. A no is as durable as a yes. An undo leaves a tombstone,
+// Package step is the one atomic step every service uses: what a saga asks of a service is done once, however often it is
+// attempted, and its outcome, its state and its event are one commit. A no is as durable as a yes. An undo leaves a tombstone,
 // so an attempt that comes after it is refused.
 package step
 
