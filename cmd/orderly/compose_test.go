@@ -265,6 +265,7 @@ func TestImagesArePinnedAndOursIsNotRoot(t *testing.T) {
 	}
 	_, last, _ := strings.Cut(dockerfile, "\nFROM scratch")
 	require.Regexp(t, `(?m)^USER [1-9]\d*:[1-9]\d*$`, last)
+	require.Contains(t, last, "\nCOPY --from=build --chown=65532:0 /writable/ /\n", "any user of group 0 can write to its folders")
 	require.Contains(t, last, "\nENTRYPOINT [\"/orderly\"]\n")
 
 	built := 0
@@ -272,6 +273,7 @@ func TestImagesArePinnedAndOursIsNotRoot(t *testing.T) {
 		require.Empty(t, service.User, "%s is not the user of the image", name)
 		require.False(t, service.Privileged, name)
 		require.Equal(t, []string{"ALL"}, service.CapDrop, name)
+		require.True(t, service.ReadOnly, "%s may write to its image", name)
 		require.Empty(t, service.Entrypoint, name)
 		require.Equal(t, types.PullPolicyNever, service.PullPolicy, "%s: no registry has this image", name)
 		if service.Build != nil {
