@@ -124,6 +124,8 @@ func TestEveryTypeHasTheSchemaOfItsGoType(t *testing.T) {
 		for _, line := range []string{
 			"    address: " + payload.EventType(), "      name: " + payload.EventType(), "$ref: schemas/" + name,
 			"      summary: " + strconv.Quote(s.Description),
+			"  publish" + reflect.TypeOf(payload).Name() + ":\n    action: send",
+			"      - $ref: '#/channels/" + reflect.TypeOf(payload).Name() + "/messages/" + reflect.TypeOf(payload).Name() + "'",
 		} {
 			require.Contains(t, string(document), line+"\n", "asyncapi.yaml lacks %s", payload.EventType())
 		}
