@@ -66,7 +66,7 @@ func playHistories(w *world, prefix string) {
 		regular bool
 	}{
 		{
-			name: "completed", state: "completed", events: demo.CompletedEvents, book: sandbox.Charge{CapturedMinor: 2000, Charges: 1},
+			name: "completed", state: "completed", events: completedEvents, book: sandbox.Charge{CapturedMinor: 2000, Charges: 1},
 			play: func() string { return w.place(s, "pm_card_visa").ID },
 		},
 		{
@@ -93,7 +93,7 @@ func playHistories(w *world, prefix string) {
 			play: func() string { return w.place(s, "pm_sandbox_capture_refused").ID },
 		},
 		{
-			name: "answer-lost", state: "completed", events: demo.CompletedEvents, book: sandbox.Charge{CapturedMinor: 2000, Charges: 1},
+			name: "answer-lost", state: "completed", events: completedEvents, book: sandbox.Charge{CapturedMinor: 2000, Charges: 1},
 			play: func() string { return w.place(s, "pm_sandbox_capture_answer_lost").ID },
 		},
 		{

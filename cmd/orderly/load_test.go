@@ -152,8 +152,8 @@ func (l *load) requireAllCompleted(stock int64, longest time.Duration) {
 func (l *load) awaitCompleted(id string, deadline time.Time) error {
 	for {
 		order, err := l.shop.Order(l.w.t.Context(), id)
-		done := err == nil && order.State == "completed" && len(order.Timeline) >= len(demo.CompletedEvents) && len(order.Mails) > 0
-		if done && slices.Equal(demo.CompletedEvents, demo.TypesOf(order)) && len(order.Mails) == 1 {
+		done := err == nil && order.State == "completed" && len(order.Timeline) >= len(completedEvents) && len(order.Mails) > 0
+		if done && slices.Equal(completedEvents, demo.TypesOf(order)) && len(order.Mails) == 1 {
 			return nil
 		}
 		if done || time.Now().After(deadline) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"example.com/orderly/internal/demo"
 	"example.com/orderly/internal/node"
 )
 
@@ -94,7 +93,7 @@ func TestTheAPIGoesOnWithoutWhatItOnlyShows(t *testing.T) {
 	postgres.mend()
 	eventually(t, time.Minute, "what happened is not shown", func() bool {
 		seen, err := s.Order(t.Context(), order.ID)
-		return err == nil && len(seen.Timeline) == len(demo.CompletedEvents)
+		return err == nil && len(seen.Timeline) == len(completedEvents)
 	})
 	eventually(t, time.Minute, "the older schema is not reported", func() bool {
 		status, word := readiness(d.api)

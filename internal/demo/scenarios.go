@@ -26,8 +26,8 @@ type Scenario struct {
 	events  []string
 }
 
-// CompletedEvents are the events of an order that completes.
-var CompletedEvents = []string{
+// completedEvents are events of an order that completes, which may have others between them.
+var completedEvents = []string{
 	"order.created.v1", "inventory.reserved.v1", "payment.authorized.v1", "order.confirmed.v1", "payment.captured.v1", "order.completed.v1",
 }
 
@@ -35,7 +35,7 @@ var CompletedEvents = []string{
 var Scenarios = []Scenario{
 	{
 		name: "completes", lines: []Line{{"LAMP-DESK", 1}}, method: "pm_card_visa",
-		state: "completed", charged: 4550, taken: 1, asked: 1, events: CompletedEvents,
+		state: "completed", charged: 4550, taken: 1, asked: 1, events: completedEvents,
 	},
 	{
 		name: "card declined", lines: []Line{{"LAMP-DESK", 1}}, method: "pm_card_chargeDeclinedInsufficientFunds",
@@ -44,11 +44,11 @@ var Scenarios = []Scenario{
 	},
 	{
 		name: "authorised, answer lost", lines: []Line{{"MUG-BLUE", 1}}, method: "pm_sandbox_confirm_answer_lost",
-		state: "completed", charged: 1000, taken: 1, asked: 2, events: CompletedEvents,
+		state: "completed", charged: 1000, taken: 1, asked: 2, events: completedEvents,
 	},
 	{
 		name: "captured, answer lost", lines: []Line{{"MUG-BLUE", 1}}, method: "pm_sandbox_capture_answer_lost",
-		state: "completed", charged: 1000, taken: 1, asked: 2, events: CompletedEvents,
+		state: "completed", charged: 1000, taken: 1, asked: 2, events: completedEvents,
 	},
 	{
 		name: "out of stock", lines: []Line{{"VINYL-FIRST", 1}}, method: "pm_card_visa",
@@ -57,7 +57,7 @@ var Scenarios = []Scenario{
 	},
 	{
 		name: "three lines of 10.00", lines: []Line{{"MUG-BLUE", 1}, {"CAP-RED", 1}, {"TOTE-LINEN", 1}}, method: "pm_card_visa",
-		state: "completed", charged: 3000, taken: 1, events: CompletedEvents,
+		state: "completed", charged: 3000, taken: 1, events: completedEvents,
 	},
 }
 
