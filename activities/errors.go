@@ -26,7 +26,8 @@ var retryable = map[fault.Kind]bool{
 // longestPause bounds the Retry-After that a payment provider may ask for.
 const longestPause = time.Minute
 
-// translate makes err an application error whose type is the fault's code and whose detail is its kind. A kind that the table does
+// translate makes err an application error whose type is the fault's code, and whose details are its kind and, where it has one, its first
+// cause. A kind that the table does
 // not know is tried again: if it were final, it would end the order.
 func translate(err error) error {
 	if err == nil {
@@ -39,6 +40,9 @@ func translate(err error) error {
 		options.Category = temporal.ApplicationErrorCategoryBenign
 	}
 	if f, ok := fault.As(err); ok {
+		if f.FirstCause != "" {
+			options.Details = append(options.Details, f.FirstCause)
+		}
 		options.NextRetryDelay = min(f.RetryAfter, longestPause)
 		if f.Waiting {
 			options.Category = temporal.ApplicationErrorCategoryBenign
@@ -67,9 +71,18 @@ func Waiting(err error) bool {
 	return !no && errors.As(err, &application) && application.Category() == temporal.ApplicationErrorCategoryBenign
 }
 
-// Undone reports whether err says that the step was undone before, by an earlier run of the same saga.
-func Undone(err error) bool {
-	return err != nil && Reason(err) == step.CodeUndone
+// Undone reports whether err says that the step was undone before, by an earlier run of the same saga. first is the code of the failure for
+// which that run gave up; empty where the undo was recorded without it.
+func Undone(err error) (first string, undone bool) {
+	var application *temporal.ApplicationError
+	if !errors.As(err, &application) || application.Type() != step.CodeUndone {
+		return "", false
+	}
+	var kind string
+	if application.Details(&kind, &first) != nil {
+		return "", true // it has the kind alone
+	}
+	return first, true
 }
 
 // Reason returns a short stable code for any failure of an activity.

@@ -14,6 +14,7 @@ import (
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/step"
 	"example.com/orderly/internal/testenv"
 )
 
@@ -62,6 +63,33 @@ func TestWaitingIsNoFailure(t *testing.T) {
 		require.Equal(t, waiting, application.Category() == temporal.ApplicationErrorCategoryBenign, "the SDK logs what is not benign as an error")
 	}
 	require.False(t, activities.Waiting(activities.Translate(fault.New(fault.Declined, "some_code", "no"))), "a no is an answer")
+}
+
+// An undone step names what its saga gave up for, where that was recorded. Workers of both versions read what either wrote: the kind comes
+// first, as before, and the cause is one more detail.
+func TestAnUndoneStepNamesTheFirstCause(t *testing.T) {
+	t.Parallel()
+	for _, cause := range []string{"card_declined", ""} {
+		err := activities.Translate(fmt.Errorf("reserve: %w", step.Undone(cause, "undone")))
+		for name, err := range map[string]error{
+			"as it is made": err, "after its encoding": temporal.GetDefaultFailureConverter().FailureToError(
+				temporal.GetDefaultFailureConverter().ErrorToFailure(err)),
+		} {
+			first, undone := activities.Undone(fmt.Errorf("activity: %w", err))
+			require.True(t, undone, name)
+			require.Equal(t, cause, first, name)
+			var application *temporal.ApplicationError
+			require.ErrorAs(t, err, &application)
+			var kind string
+			require.NoError(t, application.Details(&kind), "as an older worker reads it")
+			require.Equal(t, string(fault.Conflict), kind)
+			require.Equal(t, step.CodeUndone, activities.Reason(err))
+		}
+	}
+	_, undone := activities.Undone(activities.Translate(fault.New(fault.Conflict, "order_state", "another conflict")))
+	require.False(t, undone)
+	_, undone = activities.Undone(errors.New("disk full"))
+	require.False(t, undone)
 }
 
 // A kind that this table does not know would end the order if it were final.

@@ -62,9 +62,13 @@ func (s *saga) fulfil(ctx workflow.Context) error {
 func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 	// A cancellation has ended ctx; the undoing must not end with it.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	state, reason := s.endFor(cause)
+	state, reason := s.endFor(ctx, cause)
+	first, undone := activities.Undone(cause)
+	if s.reason = reason; undone {
+		s.reason = first
+	}
 	// Either means that an earlier run may have brought the order further than this history shows.
-	if undone := activities.Undone(cause); undone || s.mayHaveEarlierRun(ctx) {
+	if undone || s.mayHaveEarlierRun(ctx) {
 		standing, err := s.standing(ctx)
 		switch {
 		case err != nil:
@@ -81,6 +85,7 @@ func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 		// of them run.
 		s.undos = s.in.steps()
 		if standing.State.Ended() {
+			s.reason = standing.Reason
 			s.compensate(ctx)
 			return s.finish(standing.State, standing.Reason)
 		}
@@ -136,17 +141,39 @@ func (s *saga) mayHaveEarlierRun(ctx workflow.Context) bool {
 	return workflow.GetVersion(ctx, "ask-before-undo", workflow.DefaultVersion, 1) > workflow.DefaultVersion
 }
 
-// endFor is the table of ends: which one a cause leads to, and the reason that is recorded.
-func (s *saga) endFor(cause error) (orders.State, string) {
+// reasonCancelled is the reason of an order whose workflow was cancelled.
+const reasonCancelled = "cancelled_by_operator"
+
+// endFor is the table of ends: which one a cause leads to, and the reason that is recorded. A step that an earlier run has undone is no
+// cause of its own: what that run gave up for decides.
+func (s *saga) endFor(ctx workflow.Context, cause error) (orders.State, string) {
 	var cancelled *temporal.CanceledError
-	switch code, _ := activities.Refusal(cause); {
+	code, _ := activities.Refusal(cause)
+	switch first, _ := activities.Undone(cause); {
+	case first != "":
+		return s.endForFirst(ctx, first), first
 	case s.confirmed:
 		return orders.Reversed, activities.Reason(cause)
 	case errors.As(cause, &cancelled):
-		return orders.Cancelled, "cancelled_by_operator"
+		return orders.Cancelled, reasonCancelled
 	case code == orders.CodeCancelRequested:
 		return orders.Cancelled, code
 	default:
 		return orders.Rejected, activities.Reason(cause)
+	}
+}
+
+// endForFirst is the end that the reason of an earlier run leads to. The workers of an older version that met such a step rejected the order
+// whatever the reason: what one of them has begun goes on as it began.
+func (s *saga) endForFirst(ctx workflow.Context, reason string) orders.State {
+	switch {
+	case s.confirmed:
+		return orders.Reversed
+	case reason != reasonCancelled && reason != orders.CodeCancelRequested:
+		return orders.Rejected
+	case workflow.GetVersion(ctx, "first-cause-decides", workflow.DefaultVersion, 1) == workflow.DefaultVersion:
+		return orders.Rejected
+	default:
+		return orders.Cancelled
 	}
 }

@@ -85,47 +85,87 @@ func TestOrder(t *testing.T) {
 }
 
 // An earlier run of the saga had begun to undo: before a Reset in the web UI, or lost with Temporal's database. What is left
-// to undo is not in this run's history, so everything is undone, and the order's own state decides about its end.
+// to undo is not in this run's history, so everything is undone, and the order's own state decides about its end. The reason is the one
+// for which the earlier run gave up, where its undos recorded one, and the undos of this run pass it on.
 func TestOrderThatWasBeingUndone(t *testing.T) {
 	t.Parallel()
 	const everything = "payments.refund payments.void inventory.release"
+	pending, confirmed := activities.Standing{State: orders.Pending}, activities.Standing{State: orders.Confirmed}
 	for name, c := range map[string]struct {
-		answers  map[string][]error
+		first    string
 		standing activities.Standing
 		asked    string
 		result   workflows.OrderResult
+		passedOn string
 	}{
 		"a pending order is rejected": {
-			standing: activities.Standing{State: orders.Pending},
+			first: "card_declined", standing: pending,
+			asked:  "inventory.reserve orders.look_up " + everything + " orders.reject",
+			result: workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"}, passedOn: "card_declined",
+		},
+		"an order whose workflow was cancelled is cancelled": {
+			first: "cancelled_by_operator", standing: pending,
+			asked:  "inventory.reserve orders.look_up " + everything + " orders.cancel",
+			result: workflows.OrderResult{State: orders.Cancelled, Reason: "cancelled_by_operator"}, passedOn: "cancelled_by_operator",
+		},
+		"an order that was called off is cancelled": {
+			first: orders.CodeCancelRequested, standing: pending,
+			asked:  "inventory.reserve orders.look_up " + everything + " orders.cancel",
+			result: workflows.OrderResult{State: orders.Cancelled, Reason: orders.CodeCancelRequested}, passedOn: orders.CodeCancelRequested,
+		},
+		"a confirmed order is reversed": {
+			first: "capture_refused", standing: confirmed,
+			asked:  "inventory.reserve orders.look_up " + everything + " orders.reverse",
+			result: workflows.OrderResult{State: orders.Reversed, Reason: "capture_refused"}, passedOn: "capture_refused",
+		},
+		"a confirmed order is reversed whatever it was given up for": {
+			first: "cancelled_by_operator", standing: confirmed,
+			asked:  "inventory.reserve orders.look_up " + everything + " orders.reverse",
+			result: workflows.OrderResult{State: orders.Reversed, Reason: "cancelled_by_operator"}, passedOn: "cancelled_by_operator",
+		},
+		"a pending order whose undos recorded no reason": {
+			standing: pending,
 			asked:    "inventory.reserve orders.look_up " + everything + " orders.reject",
 			result:   workflows.OrderResult{State: orders.Rejected, Reason: "step_undone"},
 		},
-		"a confirmed order is reversed": {
-			standing: activities.Standing{State: orders.Confirmed},
+		"a confirmed order whose undos recorded no reason": {
+			standing: confirmed,
 			asked:    "inventory.reserve orders.look_up " + everything + " orders.reverse",
 			result:   workflows.OrderResult{State: orders.Reversed, Reason: "step_undone"},
 		},
 		"a completed order is left alone": {
-			standing: activities.Standing{State: orders.Completed},
-			asked:    "inventory.reserve orders.look_up",
-			result:   workflows.OrderResult{State: orders.Completed},
+			first: "card_declined", standing: activities.Standing{State: orders.Completed},
+			asked:  "inventory.reserve orders.look_up",
+			result: workflows.OrderResult{State: orders.Completed},
 		},
 		"an order that has ended keeps its end": {
-			standing: activities.Standing{State: orders.Cancelled, Reason: "cancel_requested"},
-			asked:    "inventory.reserve orders.look_up " + everything,
-			result:   workflows.OrderResult{State: orders.Cancelled, Reason: "cancel_requested"},
+			first: "card_declined", standing: activities.Standing{State: orders.Cancelled, Reason: "cancel_requested"},
+			asked:  "inventory.reserve orders.look_up " + everything,
+			result: workflows.OrderResult{State: orders.Cancelled, Reason: "cancel_requested"}, passedOn: "cancel_requested",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inBothPlacements(t, func(t *testing.T, inline bool) {
-				s := newStage(t, inline, map[string][]error{"inventory.reserve": {broken("step_undone")}})
+				s := newStage(t, inline, map[string][]error{"inventory.reserve": {undone(c.first)}})
 				s.standing = c.standing
 				require.Equal(t, c.result, s.run(t))
 				require.Equal(t, c.asked, strings.Join(s.asked, " "))
+				s.requireReason(t, c.passedOn)
 			})
 		})
 	}
+}
+
+// Behind the pivot, too: a payment that was given up before the order was confirmed again can't be captured.
+func TestACaptureThatWasUndoneReversesForTheFirstCause(t *testing.T) {
+	t.Parallel()
+	inBothPlacements(t, func(t *testing.T, inline bool) {
+		s := newStage(t, inline, map[string][]error{"payments.capture": {undone("cancelled_by_operator")}})
+		s.standing = activities.Standing{State: orders.Confirmed}
+		require.Equal(t, workflows.OrderResult{State: orders.Reversed, Reason: "cancelled_by_operator"}, s.run(t))
+		s.requireReason(t, "cancelled_by_operator")
+	})
 }
 
 // The keys are what services and provider do a step once by: the same in every run and attempt, never the same for two steps.
@@ -137,11 +177,11 @@ func TestKeysComeFromTheWorkflow(t *testing.T) {
 		s.run(t)
 		require.Equal(t, map[string]any{
 			"inventory.reserve":  inventory.Reservation{Key: "order-o-1:reserve", OrderID: "o-1", Lines: input.Lines},
-			"inventory.release":  inventory.Release{Key: "order-o-1:release", Undoes: "order-o-1:reserve", OrderID: "o-1"},
+			"inventory.release":  inventory.Release{Key: "order-o-1:release", Undoes: "order-o-1:reserve", OrderID: "o-1", Reason: "capture_refused"},
 			"payments.authorize": payments.Authorization{Key: "order-o-1:authorize", OrderID: "o-1", AmountMinor: 3000, Currency: "EUR", PaymentMethod: "pm_card_visa"},
-			"payments.void":      payments.Undo{Key: "order-o-1:void", Undoes: "order-o-1:authorize", OrderID: "o-1"},
+			"payments.void":      payments.Undo{Key: "order-o-1:void", Undoes: "order-o-1:authorize", OrderID: "o-1", Reason: "capture_refused"},
 			"payments.capture":   payments.Capture{Key: "order-o-1:capture", OrderID: "o-1"},
-			"payments.refund":    payments.Undo{Key: "order-o-1:refund", Undoes: "order-o-1:capture", OrderID: "o-1"},
+			"payments.refund":    payments.Undo{Key: "order-o-1:refund", Undoes: "order-o-1:capture", OrderID: "o-1", Reason: "capture_refused"},
 			"orders.confirm":     orders.Move{Key: "order-o-1:confirm", OrderID: "o-1"},
 			"orders.reverse":     orders.Move{Key: "order-o-1:reversed", OrderID: "o-1", Reason: "capture_refused"},
 		}, s.inputs)

@@ -13,6 +13,9 @@ import (
 )
 
 // Sagas that run while the program is replaced go on from their history. Every path that was ever recorded must still replay.
+//
+// given-up-by-an-older-worker.json is no path of TestHistories: a worker that did not know the first cause rejected an order, after a Reset,
+// whose undone steps named it.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/histories/*.json")

@@ -15,6 +15,7 @@ type saga struct {
 	workflowID string // begins every key
 	confirmed  bool
 	undos      []*step // the steps to undo, in the order in which they were taken
+	reason     string  // the code of the failure for which the order is given up; empty where an earlier run gave up and did not record it
 	progress   *progress
 	stalls     *stallMonitor
 }

@@ -23,6 +23,7 @@ import (
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/payments"
 	"example.com/orderly/workflows"
 )
 
@@ -177,4 +178,26 @@ func broken(code string) error {
 	return temporal.NewApplicationErrorWithOptions(code, code, temporal.ApplicationErrorOptions{
 		NonRetryable: true, Details: []any{string(fault.Conflict)},
 	})
+}
+
+// undone is what an attempt of a step meets that was undone for the reason given, which is empty where the undo recorded none.
+func undone(reason string) error {
+	details := []any{string(fault.Conflict)}
+	if reason != "" {
+		details = append(details, reason)
+	}
+	return temporal.NewApplicationErrorWithOptions("undone", "step_undone", temporal.ApplicationErrorOptions{NonRetryable: true, Details: details})
+}
+
+// requireReason requires that every undo that was asked for carries the reason.
+func (s *stage) requireReason(t *testing.T, reason string) {
+	t.Helper()
+	for name, in := range s.inputs {
+		switch in := in.(type) {
+		case inventory.Release:
+			require.Equal(t, reason, in.Reason, name)
+		case payments.Undo:
+			require.Equal(t, reason, in.Reason, name)
+		}
+	}
 }

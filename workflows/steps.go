@@ -45,7 +45,7 @@ var reserve = newStep(step{
 		return activities.Reserve(ctx, inventory.Reservation{Key: key, OrderID: s.in.OrderID, Lines: s.in.Lines})
 	},
 	undo: &undo{"release", "Release stock", func(ctx workflow.Context, s *saga, key, undoes string) error {
-		return activities.Release(ctx, inventory.Release{Key: key, Undoes: undoes, OrderID: s.in.OrderID})
+		return activities.Release(ctx, inventory.Release{Key: key, Undoes: undoes, OrderID: s.in.OrderID, Reason: s.reason})
 	}},
 })
 
@@ -57,7 +57,7 @@ var authorize = newStep(step{
 		})
 	},
 	undo: &undo{"void", "Void payment", func(ctx workflow.Context, s *saga, key, undoes string) error {
-		return activities.Void(ctx, payments.Undo{Key: key, Undoes: undoes, OrderID: s.in.OrderID})
+		return activities.Void(ctx, payments.Undo{Key: key, Undoes: undoes, OrderID: s.in.OrderID, Reason: s.reason})
 	}},
 })
 
@@ -75,7 +75,7 @@ var capture = newStep(step{
 		return activities.CapturePayment(ctx, payments.Capture{Key: key, OrderID: s.in.OrderID})
 	},
 	undo: &undo{"refund", "Refund payment", func(ctx workflow.Context, s *saga, key, undoes string) error {
-		return activities.Refund(ctx, payments.Undo{Key: key, Undoes: undoes, OrderID: s.in.OrderID})
+		return activities.Refund(ctx, payments.Undo{Key: key, Undoes: undoes, OrderID: s.in.OrderID, Reason: s.reason})
 	}},
 })
 

@@ -45,6 +45,9 @@ type Error struct {
 	// Waiting says of an Unavailable that nothing is wrong: what was asked has not decided yet, and is asked again. It is neither logged nor
 	// counted as a failure.
 	Waiting bool
+	// FirstCause is the code of the earlier failure from which this one follows, such as the one for which a step was undone. Empty where
+	// there is none or it is not known.
+	FirstCause string
 }
 
 // New makes an Error; message is a format for args.

@@ -90,13 +90,15 @@ type Release struct {
 	Key     string `json:"Key"`
 	Undoes  string `json:"Undoes"`
 	OrderID string `json:"OrderID"`
+	// Reason is the code of the failure for which the order is given up. A late attempt of the reservation is told it.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Release gives back what the order holds, and nothing when it holds nothing; from then on the reservation it undoes is
 // refused. Idempotent by Release.Key.
 func (s *Service) Release(ctx context.Context, r Release) error {
 	_, err := step.Run(ctx, s.box, step.Step[[]Quantity]{
-		Key: r.Key, Undoes: r.Undoes, Subject: r.OrderID, Forget: true,
+		Key: r.Key, Undoes: r.Undoes, Reason: r.Reason, Subject: r.OrderID, Forget: true,
 		Do: func(tx *database.Tx) ([]Quantity, error) {
 			var held []Quantity
 			if err := tx.Select(ctx, &held, `

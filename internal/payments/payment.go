@@ -58,6 +58,8 @@ type payment struct {
 	Currency      string `db:"currency"`
 	PaymentMethod string `db:"payment_method"`
 	KeyNumber     int    `db:"attempts"`
+	// GivenUpReason is read by giveUp alone.
+	GivenUpReason string `db:"given_up_reason"`
 }
 
 // key is the idempotency key of one call to the provider: the saga's key, so that a retry repeats it in any process, the name of the call,
@@ -109,16 +111,17 @@ func rejectUnknownIntent(err error) error {
 // refuseGivenUp refuses to record an outcome once an undo has begun. The undo commits given_up before it reads the intent, so it also
 // releases what this attempt came to hold. The row stays locked until the outcome is committed.
 func refuseGivenUp(ctx context.Context, tx *database.Tx, orderID string) error {
-	var givenUp bool
-	if err := tx.Get(ctx, &givenUp, `SELECT given_up FROM payments WHERE order_id = ?`+tx.LockRows(), orderID); err != nil {
+	var p payment
+	if err := tx.Get(ctx, &p, `SELECT given_up, given_up_reason FROM payments WHERE order_id = ?`+tx.LockRows(), orderID); err != nil {
 		return fmt.Errorf("read the payment of order %s: %w", orderID, err)
 	}
-	if givenUp {
-		return errUndone(orderID)
+	if p.GivenUp {
+		return step.Undone(p.GivenUpReason, "the payment of order %s was given up", orderID)
 	}
 	return nil
 }
 
+// errUndone is what an attempt that finds the payment given up comes to. refuseGivenUp then answers with the reason.
 func errUndone(orderID string) error {
-	return fault.New(fault.Conflict, step.CodeUndone, "the payment of order %s was given up", orderID)
+	return step.Undone("", "the payment of order %s was given up", orderID)
 }

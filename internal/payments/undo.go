@@ -20,6 +20,9 @@ type Undo struct {
 	Key     string `json:"Key"`
 	Undoes  string `json:"Undoes"`
 	OrderID string `json:"OrderID"`
+	// Reason is the code of the failure for which the order is given up. A late attempt of the step is told it, and the first one that an
+	// undo of the order has named stays.
+	Reason string `json:"reason,omitempty"`
 }
 
 // CodeCaptured is the code of the Conflict that meets a Void of a payment whose money was captured and is not given back.
@@ -69,7 +72,7 @@ func (s *Service) undo(ctx context.Context, u Undo, from, to State) error {
 		err = s.refuseCaptured(ctx, u.OrderID)
 	}
 	if err == nil {
-		p, err = s.giveUp(ctx, u.OrderID)
+		p, err = s.giveUp(ctx, u)
 	}
 	if err == nil && p.IntentID != "" {
 		intent, err = s.releaseFunds(ctx, u, p, mayRefund)
@@ -116,13 +119,15 @@ func errCaptured(i Intent) error {
 
 // giveUp commits the tombstone before the undo reads the intent. An attempt that has not committed its intent's id yet never confirms
 // it; the intent of one that has is found by that id.
-func (s *Service) giveUp(ctx context.Context, orderID string) (payment, error) {
+func (s *Service) giveUp(ctx context.Context, u Undo) (payment, error) {
 	var p payment
 	now := database.At(s.box.Now())
 	err := s.db.Change(ctx, &p, `
-		INSERT INTO payments (order_id, state, given_up, created_at, updated_at) VALUES (?, 'started', TRUE, ?, ?)
-		ON CONFLICT (order_id) DO UPDATE SET given_up = TRUE
-		RETURNING order_id, state, given_up, intent_id, amount_minor, currency, payment_method, attempts`, orderID, now, now)
+		INSERT INTO payments (order_id, state, given_up, given_up_reason, created_at, updated_at) VALUES (?, 'started', TRUE, ?, ?, ?)
+		ON CONFLICT (order_id) DO UPDATE SET given_up = TRUE,
+		       given_up_reason = CASE WHEN payments.given_up_reason = '' THEN excluded.given_up_reason ELSE payments.given_up_reason END
+		RETURNING order_id, state, given_up, given_up_reason, intent_id, amount_minor, currency, payment_method, attempts`,
+		u.OrderID, u.Reason, now, now)
 	return p, err
 }
 
@@ -175,7 +180,7 @@ func (s *Service) releaseFunds(ctx context.Context, u Undo, p payment, mayRefund
 
 func (s *Service) recordUndo(ctx context.Context, u Undo, p payment, intent Intent, from, to State) error {
 	_, err := step.Run(ctx, s.box, step.Step[State]{
-		Key: u.Key, Undoes: u.Undoes, Subject: u.OrderID, Forget: true,
+		Key: u.Key, Undoes: u.Undoes, Reason: p.GivenUpReason, Subject: u.OrderID, Forget: true,
 		Do: func(tx *database.Tx) (State, error) {
 			rows, err := tx.Exec(ctx, `
 				UPDATE payments SET captured_minor = ?, refunded_minor = ?, updated_at = ?,

@@ -114,12 +114,15 @@ func (o order) capture(ctx context.Context, s *payments.Service) error {
 }
 
 func (o order) refund(ctx context.Context, s *payments.Service) error {
-	return s.Refund(ctx, payments.Undo{Key: o.id + ":refund", Undoes: o.id + ":capture", OrderID: o.id})
+	return s.Refund(ctx, payments.Undo{Key: o.id + ":refund", Undoes: o.id + ":capture", OrderID: o.id, Reason: firstCause})
 }
 
 func (o order) void(ctx context.Context, s *payments.Service) error {
-	return s.Void(ctx, payments.Undo{Key: o.id + ":void", Undoes: o.id + ":authorize", OrderID: o.id})
+	return s.Void(ctx, payments.Undo{Key: o.id + ":void", Undoes: o.id + ":authorize", OrderID: o.id, Reason: firstCause})
 }
+
+// firstCause is what the sagas of these tests give up for.
+const firstCause = "gave_up"
 
 // insist repeats a step as the saga does, until it has an outcome.
 func (w *world) insist(step attempt, on *payments.Service) error {
@@ -149,6 +152,8 @@ func (w *world) requireUndone(err error) {
 	w.t.Helper()
 	require.Equal(w.t, "step_undone", fault.CodeOf(err), "%v", err)
 	require.Equal(w.t, fault.Conflict, fault.KindOf(err))
+	refused, _ := fault.As(err)
+	require.Equal(w.t, firstCause, refused.FirstCause)
 }
 
 // standing is how an order's payment stands: our state, the provider's book, and what was announced.

@@ -34,6 +34,9 @@ type Step[T any] struct {
 	Key string
 	// Undoes is the key of the step this one undoes; empty for a forward step.
 	Undoes string
+	// Reason is the code of the failure for which this undo is asked. It is kept beside the tombstone for the attempts that the tombstone
+	// refuses. Empty where it is not known.
+	Reason string
 	// Subject is what the event is about: the order's id.
 	Subject string
 	// Do does the work. A fault of kind Declined is a business no: its writes are taken back and the no is recorded. Any
@@ -73,7 +76,7 @@ type record struct {
 }
 
 // Run does the step, or returns what was recorded when it was done before, without calling Do. It returns the
-// recorded no as a Declined fault, and Conflict step_undone where an undo of the step came first.
+// recorded no as a Declined fault, and where an undo of the step came first, Undone with the reason of that undo.
 func Run[T any](ctx context.Context, box *outbox.Outbox, s Step[T]) (T, error) {
 	if err := s.check(); err != nil {
 		var none T
@@ -108,7 +111,7 @@ func once[T any](ctx context.Context, box *outbox.Outbox, s Step[T], savepoint b
 			return err
 		}
 		if s.Undoes != "" {
-			if err := markUndone(ctx, tx, box, s.Undoes); err != nil {
+			if err := markUndone(ctx, tx, box, s.Undoes, s.Reason); err != nil {
 				return err
 			}
 		}
@@ -165,12 +168,13 @@ func claim(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string)
 	return rows == 1, nil
 }
 
-// markUndone makes sure that no attempt of the undone step does anything from now on. A no is left as it is: it did nothing.
-func markUndone(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key string) error {
+// markUndone makes sure that no attempt of the undone step does anything from now on. A no is left as it is: it did nothing. The reason of a
+// tombstone is in its message, and stays when the step is undone again for another one.
+func markUndone(ctx context.Context, tx *database.Tx, box *outbox.Outbox, key, reason string) error {
 	if _, err := tx.Exec(ctx, `
-		INSERT INTO steps (step_key, outcome, recorded_at) VALUES (?, 'undone', ?)
-		ON CONFLICT (step_key) DO UPDATE SET outcome = 'undone' WHERE steps.outcome = 'yes'`,
-		key, database.At(box.Now())); err != nil {
+		INSERT INTO steps (step_key, outcome, message, recorded_at) VALUES (?, 'undone', ?, ?)
+		ON CONFLICT (step_key) DO UPDATE SET outcome = 'undone', message = excluded.message WHERE steps.outcome = 'yes'`,
+		key, reason, database.At(box.Now())); err != nil {
 		return fmt.Errorf("mark step %s as undone: %w", key, err)
 	}
 	return nil
@@ -194,8 +198,15 @@ func recorded[T any](ctx context.Context, get database.Getter, key string) (T, e
 	case "no":
 		return result, fault.New(fault.Declined, row.Code, "%s", row.Message)
 	default:
-		return result, fault.New(fault.Conflict, CodeUndone, "step %s was undone and is not done again", key)
+		return result, Undone(row.Message, "step %s was undone and is not done again", key)
 	}
+}
+
+// Undone is the Conflict step_undone that meets an attempt of a step that has been undone for the reason given, which may be empty.
+func Undone(reason, message string, args ...any) error {
+	undone := fault.New(fault.Conflict, CodeUndone, message, args...)
+	undone.FirstCause = reason
+	return undone
 }
 
 func accept[T any](ctx context.Context, tx *database.Tx, box *outbox.Outbox, s Step[T], result T) error {

@@ -123,6 +123,37 @@ func TestStep(t *testing.T) {
 			w.requireTrace([]string{"released"}, []string{"inventory.released.v1"})
 		})
 
+		t.Run("what is refused after the undo is told the reason of the first undo", func(t *testing.T) {
+			for _, done := range []bool{true, false} {
+				w := newWorld(t, open)
+				if done {
+					_, err := w.run(w.reserve(nil))
+					require.NoError(t, err)
+				}
+				first, second := w.release(), w.release()
+				first.Reason, second.Reason, second.Key = "card_declined", "another_reason", "order-1:release-again"
+				for _, undo := range []step.Step[receipt]{first, second} {
+					_, err := w.run(undo)
+					require.NoError(t, err)
+				}
+				_, err := w.run(w.reserve(nil))
+				refused, ok := fault.As(err)
+				require.True(t, ok)
+				require.Equal(t, step.CodeUndone, refused.Code)
+				require.Equal(t, "card_declined", refused.FirstCause)
+			}
+		})
+
+		t.Run("an undo that gave no reason has none", func(t *testing.T) {
+			w := newWorld(t, open)
+			_, err := w.run(w.release())
+			require.NoError(t, err)
+			_, err = w.run(w.reserve(nil))
+			refused, ok := fault.As(err)
+			require.True(t, ok)
+			require.Empty(t, refused.FirstCause)
+		})
+
 		t.Run("a repeated attempt after the undo is refused too", func(t *testing.T) {
 			w := newWorld(t, open)
 			_, err := w.run(w.reserve(nil))
