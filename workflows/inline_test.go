@@ -3,12 +3,16 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
+	"example.com/orderly/activities"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/workflows"
 )
@@ -70,4 +74,27 @@ func TestAnInlineNoIsFinalAndItsUndosAreRegular(t *testing.T) {
 	require.Equal(t, workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"}, s.run(t))
 	require.Equal(t, []string{"inventory.reserve", "payments.authorize"}, s.inline)
 	require.Equal(t, []string{"payments.void", "inventory.release", "orders.reject"}, *regular)
+}
+
+// A workflow task that took inline steps is thrown away when a cancellation comes meanwhile. The history then begins with the cancellation,
+// though the order may have come to any state.
+func TestACancelledInlineSagaAsksHowTheOrderStands(t *testing.T) {
+	t.Parallel()
+	const everything = "payments.refund payments.void inventory.release"
+	for state, c := range map[orders.State]struct {
+		asked string
+		end   orders.State
+	}{
+		orders.Pending:   {"orders.look_up " + everything + " orders.cancel", orders.Cancelled},
+		orders.Confirmed: {"orders.look_up payments.capture orders.complete", orders.Completed},
+		orders.Completed: {"orders.look_up", orders.Completed},
+	} {
+		t.Run(string(state), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, true, map[string][]error{"inventory.reserve": {temporal.NewCanceledError()}})
+			s.standing = activities.Standing{State: state}
+			require.Equal(t, c.end, s.run(t).State)
+			require.Equal(t, c.asked, strings.Join(slices.DeleteFunc(s.asked, func(name string) bool { return name == "inventory.reserve" }), " "))
+		})
+	}
 }

@@ -67,8 +67,8 @@ func (s *saga) giveUp(ctx workflow.Context, cause error) (OrderResult, error) {
 	if s.reason = reason; undone {
 		s.reason = first
 	}
-	// Either means that an earlier run may have brought the order further than this history shows.
-	if undone || s.mayHaveEarlierRun(ctx) {
+	// Either means that the order may have come further than this history shows.
+	if undone || s.mayBeFurther(ctx, cause) {
 		standing, err := s.standing(ctx)
 		switch {
 		case err != nil:
@@ -127,15 +127,18 @@ func (s *saga) resume(ctx workflow.Context) (OrderResult, error) {
 	return s.finish(orders.Completed, "")
 }
 
-// mayHaveEarlierRun reports whether this run has not reached the pivot and an earlier run of this saga (before a Reset, or lost with
-// Temporal's database) may have. Then giveUp asks the orders service how the order stands before it undoes anything.
+// mayBeFurther reports whether this run has not reached the pivot and the order may have: by an earlier run of this saga (before a Reset, or
+// lost with Temporal's database), or by inline steps whose results are not in the history. A workflow task that has taken such steps is thrown
+// away when a cancellation comes meanwhile, and the next one begins with the cancellation. Then giveUp asks the orders service how the order
+// stands before it undoes anything.
 //
 // A Reset keeps the part of the history before it. If that part has undos in it, they go on as they began: the version is the default
 // one where a history has passed this place without it.
-func (s *saga) mayHaveEarlierRun(ctx workflow.Context) bool {
+func (s *saga) mayBeFurther(ctx workflow.Context, cause error) bool {
 	info := workflow.GetInfo(ctx)
 	reset := info.OriginalRunID != "" && info.OriginalRunID != info.WorkflowExecution.RunID
-	if s.confirmed || !s.in.Again && !reset {
+	lost := s.in.Inline && temporal.IsCanceledError(cause)
+	if s.confirmed || !s.in.Again && !reset && !lost {
 		return false
 	}
 	return workflow.GetVersion(ctx, "ask-before-undo", workflow.DefaultVersion, 1) > workflow.DefaultVersion

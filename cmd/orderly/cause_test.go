@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"example.com/orderly/internal/demo"
+	"example.com/orderly/internal/sandbox"
 	"example.com/orderly/workflows"
 )
 
@@ -113,6 +114,51 @@ func TestTheFirstCauseStaysTheReason(t *testing.T) {
 			p.terminate()
 		})
 	}
+}
+
+// Cancel is clicked while a workflow task takes its steps inline. Temporal throws the task away, and the next one begins with the
+// cancellation, though the order may be completed by then: its money and stock must stay as they are.
+func TestACancellationDuringInlineSteps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.flags = []string{"--inline"}
+	p := w.start()
+	s := w.customer()
+	temporal, err := client.Dial(client.Options{HostPort: w.temporal(), Logger: quiet()})
+	require.NoError(t, err)
+	t.Cleanup(temporal.Close)
+	before, err := s.Available(t.Context())
+	require.NoError(t, err)
+	for _, call := range []string{"confirm", "capture"} {
+		hold := w.hold(call, "before")
+		order := w.place(s, "pm_card_visa")
+		eventually(t, 30*time.Second, "the provider is not asked to "+call, func() bool { return w.held(hold) })
+		require.NoError(t, temporal.CancelWorkflow(t.Context(), workflows.OrderWorkflowID(order.ID), ""))
+		w.release(hold)
+		w.closed(temporal, order.ID)
+
+		seen, err := s.Order(t.Context(), order.ID)
+		require.NoError(t, err)
+		after, err := s.Available(t.Context())
+		require.NoError(t, err)
+		switch seen.State {
+		case "completed":
+			w.requireBook(s, order.ID, sandbox.Charge{CapturedMinor: 2000, Charges: 1})
+			before["MUG-BLUE"] -= 2
+		case "cancelled": // a slow machine: the attempt was over before the click
+			require.Equal(t, "cancelled_by_operator", seen.Reason)
+			charges, err := s.Book(t.Context(), order.ID)
+			require.NoError(t, err)
+			for _, charge := range charges {
+				require.Zero(t, charge.AuthorizedMinor+charge.CapturedMinor, "money is held or kept")
+			}
+		default:
+			require.Fail(t, "the order is "+seen.State)
+		}
+		require.Equal(t, before, after)
+		t.Logf("cancelled during %s: %s", call, seen.State)
+	}
+	p.terminate()
 }
 
 // moving waits until the order's saga has undone everything and asks for the order's end.
