@@ -58,7 +58,7 @@ type mailBody struct {
 // orderOf leaves out the payment method and what only an operator can act on.
 func orderOf(o orders.Order) orderBody {
 	body := orderBody{
-		ID: o.ID, State: string(o.State), Reason: o.Reason, Attention: string(o.Attention), Lines: make([]lineBody, len(o.Lines)),
+		ID: o.ID, State: string(o.State), Reason: told(o.Reason), Attention: string(o.Attention), Lines: make([]lineBody, len(o.Lines)),
 		TotalMinor: o.Total.Minor, Currency: o.Total.Currency, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
 	for i, line := range o.Lines {
@@ -102,7 +102,7 @@ func timelineOf(recorded []events.Event) []eventBody {
 	})
 	timeline := make([]eventBody, len(sorted))
 	for i, e := range sorted {
-		timeline[i] = eventBody{Type: e.Type, Source: e.Source, Sequence: e.Sequence, Time: e.Time, Data: e.Data, after: e.Time}
+		timeline[i] = eventBody{Type: e.Type, Source: e.Source, Sequence: e.Sequence, Time: e.Time, Data: dataFor(e), after: e.Time}
 		if i > 0 && timeline[i-1].Source == e.Source && e.Time.Before(timeline[i-1].after) {
 			timeline[i].after = timeline[i-1].after
 		}
