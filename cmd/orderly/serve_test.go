@@ -58,6 +58,9 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 		{"orders", append(shared, "ORDERS_DATABASE_URL=sqlite:/nowhere/orders.db"), "ORDERS_DATABASE_URL"},
 		{"orders", append(shared, "ORDERLY_HEALTH_ADDR=here"), "ORDERLY_HEALTH_ADDR"},
 		{"orders", append(shared, "ORDERLY_TEMPORAL_RETENTION=1h"), "ORDERLY_TEMPORAL_RETENTION"},
+		{"orders", append(shared, "ORDERLY_TEMPORAL_RETENTION=week"), "ORDERLY_TEMPORAL_RETENTION"},
+		{"api", append(shared, "ORDERLY_DRAIN_TIME=5"), "ORDERLY_DRAIN_TIME"},
+		{"api", append(shared, "ORDERLY_DRAIN_TIME=-5s"), "ORDERLY_DRAIN_TIME"},
 		{"orders", append(shared, "ORDERLY_RABBITMQ_PREFIX=a b"), "ORDERLY_RABBITMQ_PREFIX"},
 	} {
 		t.Run(c.roles+" "+c.says, func(t *testing.T) {
