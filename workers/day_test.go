@@ -33,7 +33,7 @@ func (s *shop) acts(tag string) []act {
 	money := payments.New(box("payments"), generous{})
 	customers := users.New(box("users"), now)
 	log := journal.New(s.databases["journal"])
-	mails := notifications.New(s.databases["notifications"], nil, nil, now, nil)
+	mails := notifications.New(s.databases["notifications"], notifications.Options{})
 	placement := func(n int) orders.Placement {
 		return orders.Placement{
 			CustomerID: "c-1", IdempotencyKey: fmt.Sprint(tag, "-", n), PaymentMethod: "pm_card_visa", Lines: []orders.Wanted{{SKU: "tea", Quantity: 1}},

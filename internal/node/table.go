@@ -117,13 +117,13 @@ func openNotifications(_ context.Context, n *Node, st *store) (_ handlers, err e
 		profile, err := n.users.Profile(ctx, customerID)
 		return notifications.Address{Email: profile.Email, Name: profile.Name}, err
 	}
-	var sender notifications.Sender // none where mails are only shown
-	if st.runs {
-		if sender, err = openSender(n.process); err != nil {
+	options := notifications.Options{Addresses: addresses, Now: n.now, Log: n.log}
+	if st.runs { // elsewhere mails are only shown
+		if options.Sender, options.From, err = openSender(n.process); err != nil {
 			return handlers{}, err
 		}
 	}
-	n.notifications = notifications.New(st.db, addresses, sender, n.now, n.log)
+	n.notifications = notifications.New(st.db, options)
 	return handlers{listeners: []listen.Listener{n.notifications.Listener()}}, nil
 }
 

@@ -4,29 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/mail"
 	"net/url"
 	"os"
 	"path/filepath"
 )
 
 // folder is the Sender for machines without a mail server.
-type folder struct {
-	dir  string
-	from mail.Address
-}
+type folder struct{ dir string }
 
-// Folder returns the sender that writes each message as an .eml file into dir, which is made when missing. from is the address
-// mails come from, "shop@example.com" or "The Shop <shop@example.com>".
-func Folder(dir, from string) (Sender, error) {
-	address, err := parseFrom(from)
-	if err != nil {
-		return nil, err
-	}
+// Folder returns the sender that writes each message as an .eml file into dir, which is made when missing.
+func Folder(dir string) (Sender, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for mails: %w", err)
 	}
-	return &folder{dir: dir, from: address}, nil
+	return &folder{dir: dir}, nil
 }
 
 // Send writes <Message-ID>.eml. The same message again replaces the file; a reader finds a whole one or none; nil means it is
@@ -46,7 +37,7 @@ func (f *folder) Send(_ context.Context, m Message) (err error) {
 			_ = os.Remove(file.Name())
 		}
 	}()
-	_, err = m.mime(f.from).WriteTo(file)
+	_, err = m.MIME().WriteTo(file)
 	if err == nil {
 		err = file.Sync()
 	}

@@ -17,7 +17,7 @@ import (
 func TestAReaderOfTheFolderNeverSeesHalfAMail(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	sender, err := notifications.Folder(dir, shop)
+	sender, err := notifications.Folder(dir)
 	require.NoError(t, err)
 	message := onSQLite(t).compose(completed("o-1", "ada"))
 	message.Text += strings.Repeat("line\n", 20_000) + "end"
@@ -60,7 +60,7 @@ func TestAFolderThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	w := onSQLite(t)
 	dir := filepath.Join(t.TempDir(), "mails")
-	sender, err := notifications.Folder(dir, shop)
+	sender, err := notifications.Folder(dir)
 	require.NoError(t, err)
 	require.NoError(t, os.Remove(dir))
 	event := completed("o-1", "ada")
@@ -71,8 +71,8 @@ func TestAFolderThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 	w.offset.Store(int64(time.Minute))
 	w.reaches(inbox, event, "done", 1)
 
-	_, err = notifications.Folder(filepath.Join(dir, "orders.o-1.1@orderly.eml"), shop)
+	_, err = notifications.Folder(filepath.Join(dir, "orders.o-1.1@orderly.eml"))
 	require.ErrorContains(t, err, "make the folder for mails")
-	_, err = notifications.Folder(t.TempDir(), "shop")
+	_, err = notifications.ParseFrom("shop")
 	require.ErrorContains(t, err, `mails cannot come from "shop"`)
 }

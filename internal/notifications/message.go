@@ -20,15 +20,15 @@ import (
 // Message is one mail, complete. The same event makes the same message, as long as the customer's address and name stay.
 type Message struct {
 	// ID is the Message-ID without its angle brackets. It is made from the event's id alone.
-	ID      string
-	To      mail.Address
-	Subject string
-	Text    string
+	ID       string
+	From, To mail.Address
+	Subject  string
+	Text     string
 	// Date is when the event happened, not when the mail goes out: a repeat must not look like another mail.
 	Date time.Time
 }
 
-func compose(k kind, e events.Event, say facts, to Address) (Message, error) {
+func (s *Service) compose(k kind, e events.Event, say facts, to Address) (Message, error) {
 	if parsed, err := mail.ParseAddress(to.Email); err != nil || parsed.Address != to.Email {
 		return Message{}, errors.New("the customer's address is not one that can be written to") // without quoting it
 	}
@@ -38,13 +38,13 @@ func compose(k kind, e events.Event, say facts, to Address) (Message, error) {
 		return Message{}, err
 	}
 	return Message{
-		ID: messageID(e.ID), To: mail.Address{Name: say.Name, Address: to.Email},
+		ID: messageID(e.ID), From: s.from, To: mail.Address{Name: say.Name, Address: to.Email},
 		Subject: oneLine(subject), Text: body, Date: e.Time,
 	}, nil
 }
 
-// parseFrom reads the address our mails come from, with or without a name: "The Shop <shop@example.com>".
-func parseFrom(from string) (mail.Address, error) {
+// ParseFrom reads the address that mails come from, "shop@example.com" or "The Shop <shop@example.com>".
+func ParseFrom(from string) (mail.Address, error) {
 	address, err := mail.ParseAddress(from)
 	if err != nil {
 		return mail.Address{}, fmt.Errorf("mails cannot come from %q: %w", from, err)
@@ -93,10 +93,10 @@ func oneLine(text string) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// mime is the message, sent by from, in the format of RFC 5322.
-func (m Message) mime(from mail.Address) *gomail.Msg {
+// MIME is the message in the format of RFC 5322.
+func (m Message) MIME() *gomail.Msg {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	msg.FromMailAddress(&from)
+	msg.FromMailAddress(&m.From)
 	msg.ToMailAddress(&m.To)
 	msg.Subject(m.Subject)
 	msg.SetMessageIDWithValue(m.ID)

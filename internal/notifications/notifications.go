@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"log/slog"
+	"net/mail"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -15,9 +16,12 @@ import (
 	"example.com/orderly/internal/fault"
 )
 
-// attemptTimeout bounds one attempt at one mail. It is longer than sendTimeout, so that a slow mail server leaves time to look
+// attemptTimeout bounds one attempt at one mail. It is longer than SendTimeout, so that a slow mail server leaves time to look
 // up the address and to record what was sent.
-const attemptTimeout = 30 * time.Second
+const attemptTimeout = SendTimeout + 10*time.Second
+
+// SendTimeout is how long a Sender may take over one message.
+const SendTimeout = 20 * time.Second
 
 //go:embed migrations/*.sql
 var files embed.FS
@@ -46,12 +50,22 @@ type Service struct {
 	db        *database.DB
 	addresses Addresses
 	sender    Sender
+	from      mail.Address
 	now       func() time.Time
 }
 
-// New returns the service in db. sender is what SMTP or Folder returned.
-func New(db *database.DB, addresses Addresses, sender Sender, now func() time.Time, log *slog.Logger) *Service {
-	return &Service{log: log, db: db, addresses: addresses, sender: sender, now: now}
+// Options are what a Service works with. One that only lists mails needs none of it.
+type Options struct {
+	Addresses Addresses
+	Sender    Sender
+	From      mail.Address // that mails come from, by ParseFrom
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// New returns the service in db.
+func New(db *database.DB, o Options) *Service {
+	return &Service{log: o.Log, db: db, addresses: o.Addresses, sender: o.Sender, from: o.From, now: o.Now}
 }
 
 // Listener sends the mails; it belongs into an inbox on the same database. Each mail goes out at least once, always under the
@@ -76,7 +90,7 @@ func (s *Service) send(ctx context.Context, e events.Event) (listen.Record, erro
 	if err != nil {
 		return nil, fmt.Errorf("look up customer %s for event %s: %w", say.customerID, e.ID, err)
 	}
-	message, err := compose(kind, e, say, to)
+	message, err := s.compose(kind, e, say, to)
 	if err != nil {
 		return nil, listen.Permanent(fmt.Errorf("write the mail about event %s: %w", e.ID, err))
 	}

@@ -17,6 +17,7 @@ import (
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/notifications"
+	"example.com/orderly/internal/notifications/smtp/smtptest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -81,19 +82,19 @@ func TestReasonsBecomeSentencesAndNeverCodes(t *testing.T) {
 func TestAMailRepeatedAfterACrashIsTheSameMailAndOneRow(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, w *world) {
-		server := newServer(t)
+		server := smtptest.New(t)
 		event := completed("o-1", "ada")
 		attempt, killed := context.WithCancel(t.Context())
-		_, err := w.service(server.sender(t)).Listener().Effect(attempt, event)
+		_, err := w.service(over(t, server)).Listener().Effect(attempt, event)
 		require.NoError(t, err)
 		killed()
 		require.Empty(t, w.mails("o-1"))
 
 		w.offset.Store(int64(time.Minute))
-		inbox, stop := w.run(w.service(server.sender(t)), event)
+		inbox, stop := w.run(w.service(over(t, server)), event)
 		w.reaches(inbox, event, "done", 0)
 		stop()
-		mails := server.mails()
+		mails := server.Mails()
 		require.Len(t, mails, 2)
 		require.Contains(t, mails[0], "Message-ID: <orders.o-1.1@orderly>\r\n")
 		require.Equal(t, mails[0], mails[1])
@@ -103,10 +104,10 @@ func TestAMailRepeatedAfterACrashIsTheSameMailAndOneRow(t *testing.T) {
 		// An inbox that has forgotten the event (it is pruned) takes it for a new one.
 		_, err = w.db.Exec(t.Context(), `DELETE FROM inbox`)
 		require.NoError(t, err)
-		inbox, _ = w.run(w.service(server.sender(t)), event)
+		inbox, _ = w.run(w.service(over(t, server)), event)
 		w.reaches(inbox, event, "done", 0)
-		require.Len(t, server.mails(), 3)
-		require.Equal(t, mails[0], server.mails()[2])
+		require.Len(t, server.Mails(), 3)
+		require.Equal(t, mails[0], server.Mails()[2])
 		require.Equal(t, once, w.mails("o-1"))
 	})
 }
@@ -186,15 +187,15 @@ func TestWhatCannotBeWrittenIsDeadAtOnce(t *testing.T) {
 func TestNoAddressAndNoNameIsStoredOrLogged(t *testing.T) {
 	t.Parallel()
 	w := onSQLite(t)
-	server := newServer(t)
+	server := smtptest.New(t)
 	sent, refused, busy := completed("o-1", "ada"), completed("o-2", "ada"), completed("o-3", "ada")
-	inbox, _ := w.run(w.service(server.sender(t)), sent)
+	inbox, _ := w.run(w.service(over(t, server)), sent)
 	w.reaches(inbox, sent, "done", 0)
-	server.answer("RCPT", "550 5.1.1 <ada@example.com>: Ada Lovelace is unknown")
-	inbox, _ = w.run(w.service(server.sender(t)), refused)
+	server.Answer("RCPT", "550 5.1.1 <ada@example.com>: Ada Lovelace is unknown")
+	inbox, _ = w.run(w.service(over(t, server)), refused)
 	w.reaches(inbox, refused, "dead", 1)
-	server.answer("RCPT", "450 4.2.1 <ada@example.com>: Ada Lovelace is busy")
-	inbox, _ = w.run(w.service(server.sender(t)), busy)
+	server.Answer("RCPT", "450 4.2.1 <ada@example.com>: Ada Lovelace is busy")
+	inbox, _ = w.run(w.service(over(t, server)), busy)
 	w.reaches(inbox, busy, "pending", 1)
 
 	var columns []string

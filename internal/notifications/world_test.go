@@ -22,8 +22,6 @@ import (
 	"example.com/orderly/internal/testenv"
 )
 
-const shop = "Mug & Ink <shop@example.com>"
-
 var (
 	happened = time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC)
 	start    = happened.Add(time.Hour)
@@ -83,7 +81,11 @@ func (w *world) fail(err error) {
 }
 
 func (w *world) service(sender notifications.Sender) *notifications.Service {
-	return notifications.New(w.db, w.lookUp, sender, w.now, slog.New(slog.NewTextHandler(w.log, nil)))
+	from, err := notifications.ParseFrom("Mug & Ink <shop@example.com>")
+	require.NoError(w.t, err)
+	return notifications.New(w.db, notifications.Options{
+		Addresses: w.lookUp, Sender: sender, From: from, Now: w.now, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+	})
 }
 
 // run runs the listener in an inbox of the database until the test ends or stop is called, and gives it these events.
@@ -141,7 +143,7 @@ func completed(order, customer string) events.Event {
 func folder(t *testing.T) (notifications.Sender, func() map[string]string) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data", "mails")
-	sender, err := notifications.Folder(dir, shop)
+	sender, err := notifications.Folder(dir)
 	require.NoError(t, err)
 	return sender, func() map[string]string {
 		entries, err := os.ReadDir(dir)

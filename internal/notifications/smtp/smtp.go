@@ -1,4 +1,5 @@
-package notifications
+// Package smtp is the notifications.Sender that hands mails to a mail server.
+package smtp
 
 import (
 	"context"
@@ -7,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/mail"
 	"net/url"
 	"strconv"
 	"time"
@@ -15,14 +15,11 @@ import (
 	gomail "github.com/wneessen/go-mail"
 
 	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/notifications"
 )
 
-// sendTimeout bounds the whole conversation with a mail server about one message.
-const sendTimeout = 20 * time.Second
-
-// server is the Sender that hands messages to a mail server, each over a connection of its own.
-type server struct {
-	from    mail.Address
+// Server is a mail server, which gets each message over a connection of its own.
+type Server struct {
 	host    string
 	port    int
 	tls     bool // from the first byte
@@ -34,20 +31,15 @@ type server struct {
 	roots *x509.CertPool // nil: the machine's
 }
 
-// SMTP returns the sender behind smtp://[user:password@]host[:port] (port 25) or smtps://... (TLS from the first byte, port
+// New returns the server behind smtp://[user:password@]host[:port] (port 25) or smtps://... (TLS from the first byte, port
 // 465). With smtp:// the connection is encrypted where the server offers it, except on this machine; a password is never sent
-// to another machine in the clear. from is the address mails come from, "shop@example.com" or "The Shop <shop@example.com>". It
-// does not connect. The error says what is wrong with the URL and never shows it.
-func SMTP(rawURL, from string) (Sender, error) {
-	address, err := parseFrom(from)
-	if err != nil {
-		return nil, err
-	}
+// to another machine in the clear. It does not connect. The error says what is wrong with the URL and never shows it.
+func New(rawURL string) (*Server, error) {
 	at, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, errors.New("the mail server's URL cannot be read") // the parser's own message may quote the password
 	}
-	s := &server{from: address, host: at.Hostname(), port: 25, timeout: sendTimeout, dial: (&net.Dialer{}).DialContext}
+	s := &Server{host: at.Hostname(), port: 25, timeout: notifications.SendTimeout, dial: (&net.Dialer{}).DialContext}
 	switch {
 	case at.Scheme == "smtps":
 		s.port, s.tls = 465, true
@@ -72,7 +64,7 @@ func SMTP(rawURL, from string) (Sender, error) {
 
 // Send hands m over; nil means the server has taken it. A recipient the server refuses for good is a permanent failure;
 // everything else, our own configuration included, can be mended and is worth another attempt.
-func (s *server) Send(ctx context.Context, m Message) error {
+func (s *Server) Send(ctx context.Context, m notifications.Message) error {
 	// The connection ends with this context, also while the client below waits.
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -81,7 +73,7 @@ func (s *server) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return fmt.Errorf("send mail %s: %w", m.ID, err)
 	}
-	msg := m.mime(s.from)
+	msg := m.MIME()
 	err = client.DialAndSendWithContext(ctx, msg)
 	if err == nil || msg.IsDelivered() { // how the good-bye went does not matter
 		return nil
@@ -102,7 +94,7 @@ func (s *server) Send(ctx context.Context, m Message) error {
 	return failure
 }
 
-func (s *server) options(ctx context.Context) []gomail.Option {
+func (s *Server) options(ctx context.Context) []gomail.Option {
 	secure := &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12, RootCAs: s.roots}
 	options := []gomail.Option{
 		gomail.WithPort(s.port), gomail.WithTimeout(s.timeout), gomail.WithTLSConfig(secure),

@@ -1,0 +1,197 @@
+// Package smtptest is a mail server for tests that says what it is told to say.
+package smtptest
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// Hang as an answer means none at all; HangUp ends the connection.
+const (
+	Hang   = "hang"
+	HangUp = "hang up"
+)
+
+// Server speaks as much SMTP as a client needs to hand over a mail. Greeting ("greeting"), each command ("EHLO", "RCPT", ...) and
+// the end of the data (".") can be given another answer.
+type Server struct {
+	// Addr is host:port.
+	Addr string
+	// Secure is what STARTTLS begins TLS with; without it the server only says that it does.
+	Secure *tls.Config
+
+	offers  []string
+	lock    sync.Mutex
+	answers map[string]string
+	heard   []string
+	got     []string
+	open    atomic.Int64
+}
+
+// New starts a server on this machine that offers these extensions, until the test ends.
+func New(t testing.TB, offers ...string) *Server {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Serve(t, listener, offers...)
+}
+
+// Serve is New on a listener of the caller's, which is closed when the test ends.
+func Serve(t testing.TB, listener net.Listener, offers ...string) *Server {
+	t.Helper()
+	s := &Server{Addr: listener.Addr().String(), offers: offers, answers: map[string]string{}}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			s.open.Add(1)
+			end := context.AfterFunc(t.Context(), func() { _ = conn.Close() })
+			all.Go(func() {
+				s.talk(conn)
+				_ = conn.Close()
+				end()
+				s.open.Add(-1)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		all.Wait()
+	})
+	return s
+}
+
+// URL is what SMTP_URL would say.
+func (s *Server) URL() string { return "smtp://" + s.Addr }
+
+// Answer sets another answer to a command; an empty one is the usual again.
+func (s *Server) Answer(to, with string) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.answers[to] = with
+	if with == "" {
+		delete(s.answers, to)
+	}
+}
+
+// Mails are those the server took.
+func (s *Server) Mails() []string {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return append([]string{}, s.got...)
+}
+
+// Commands are those the server heard, one a line. A password of AUTH PLAIN follows as "password |user|password".
+func (s *Server) Commands() string {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return strings.Join(s.heard, "\n")
+}
+
+// Left reports that every connection has ended. On a busy machine an impatient client may have made none.
+func (s *Server) Left() bool { return s.open.Load() == 0 }
+
+func (s *Server) hear(line string) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.heard = append(s.heard, line)
+}
+
+// refuses reports whether something else than the usual answer was set.
+func (s *Server) refuses(command string) bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	_, set := s.answers[command]
+	return set
+}
+
+// say gives the usual answer, or the one that was set, and reports whether to go on.
+func (s *Server) say(conn net.Conn, to, usual string) bool {
+	s.lock.Lock()
+	answer, set := s.answers[to]
+	s.lock.Unlock()
+	switch {
+	case !set:
+		answer = usual
+	case answer == HangUp:
+		return false
+	case answer == Hang:
+		_, _ = conn.Read(make([]byte, 1)) // until the client has had enough
+		return false
+	}
+	_, err := fmt.Fprintf(conn, "%s\r\n", answer)
+	return err == nil
+}
+
+func (s *Server) talk(conn net.Conn) {
+	lines := bufio.NewReader(conn)
+	for going := s.say(conn, "greeting", "220 test ready"); going; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return
+		}
+		line = strings.TrimSuffix(line, "\r\n")
+		s.hear(line)
+		verb, rest, _ := strings.Cut(line, " ")
+		switch verb {
+		case "EHLO":
+			can := append([]string{"250-test", "ENHANCEDSTATUSCODES"}, s.offers...)
+			going = s.say(conn, verb, strings.Join(can, "\r\n250-")+"\r\n250 OK")
+		case "STARTTLS":
+			if going = s.say(conn, verb, "220 go on"); going && s.Secure != nil && !s.refuses(verb) {
+				conn = tls.Server(conn, s.Secure)
+				lines = bufio.NewReader(conn)
+			}
+		case "AUTH":
+			if _, given, found := strings.Cut(rest, "PLAIN "); found {
+				decoded, _ := base64.StdEncoding.DecodeString(given)
+				s.hear("password " + strings.ReplaceAll(string(decoded), "\x00", "|"))
+			}
+			going = s.say(conn, verb, "235 welcome")
+		case "DATA":
+			if going = s.say(conn, verb, "354 go on"); !going || s.refuses(verb) {
+				continue
+			}
+			going = s.take(conn, lines)
+		case "QUIT":
+			s.say(conn, verb, "221 bye")
+			return
+		default:
+			going = s.say(conn, verb, "250 2.0.0 ok")
+		}
+	}
+}
+
+// take reads a mail up to its end, and reports whether to go on.
+func (s *Server) take(conn net.Conn, lines *bufio.Reader) bool {
+	var mail strings.Builder
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		if line == ".\r\n" {
+			break
+		}
+		mail.WriteString(strings.TrimPrefix(line, "."))
+	}
+	if !s.refuses(".") {
+		s.lock.Lock()
+		s.got = append(s.got, mail.String())
+		s.lock.Unlock()
+	}
+	return s.say(conn, ".", "250 2.0.0 taken")
+}
