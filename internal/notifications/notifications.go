@@ -20,9 +20,6 @@ import (
 // up the address and to record what was sent.
 const attemptTimeout = SendTimeout + 10*time.Second
 
-// SendTimeout is how long a Sender may take over one message.
-const SendTimeout = 20 * time.Second
-
 //go:embed migrations/*.sql
 var files embed.FS
 
@@ -36,13 +33,6 @@ type Address struct{ Email, Name string }
 
 // Addresses looks a customer up: NotFound when there is none (any more), then no mail is sent.
 type Addresses func(ctx context.Context, customerID string) (Address, error)
-
-// Sender hands a message over. Nil means it was accepted. The same message may come again, under the same ID. An error made
-// with listen.Permanent ends the attempts; any other is followed by one more. Errors are logged and stored: they must not
-// quote the recipient.
-type Sender interface {
-	Send(ctx context.Context, m Message) error
-}
 
 // Service writes mails and remembers that it did.
 type Service struct {
@@ -95,7 +85,7 @@ func (s *Service) send(ctx context.Context, e events.Event) (listen.Record, erro
 		return nil, listen.Permanent(fmt.Errorf("write the mail about event %s: %w", e.ID, err))
 	}
 	if err := s.sender.Send(ctx, message); err != nil {
-		return nil, fmt.Errorf("send the mail about event %s: %w", e.ID, err)
+		return nil, s.failed(e, err)
 	}
 	sentAt := s.now()
 	return func(ctx context.Context, tx *sqlx.Tx) error {

@@ -66,7 +66,7 @@ func TestAServerThatHangsIsLeftInTime(t *testing.T) {
 			requireLeft(t, server)
 
 			// or the sender's own.
-			smtp.Through(sender, server.Addr, nil, 50*time.Millisecond)
+			smtp.Hurry(sender, 50*time.Millisecond, 50*time.Millisecond)
 			begun = time.Now()
 			require.ErrorContains(t, sender.Send(t.Context(), message), "send mail orders.o-1.1@orderly: ")
 			require.Less(t, time.Since(begun), 5*time.Second)
@@ -107,7 +107,7 @@ func TestPasswordsTravelEncryptedOrNotAtAll(t *testing.T) {
 		server.Secure = &tls.Config{Certificates: https.TLS.Certificates}
 		sender, err := smtp.New(url)
 		require.NoError(t, err)
-		smtp.Through(sender, server.Addr, roots, 10*time.Second)
+		smtp.Through(sender, server.Addr, roots)
 		return server, sender.Send(t.Context(), message)
 	}
 	const password = "password |shop|s3:cret/"
@@ -157,13 +157,13 @@ func TestPasswordsTravelEncryptedOrNotAtAll(t *testing.T) {
 		server := smtptest.Serve(t, listener, "AUTH PLAIN")
 		sender, err := smtp.New("smtps://shop:s3%3Acret%2F@example.com")
 		require.NoError(t, err)
-		smtp.Through(sender, server.Addr, trusted, 10*time.Second)
+		smtp.Through(sender, server.Addr, trusted)
 		require.NoError(t, sender.Send(t.Context(), message))
 		require.Len(t, server.Mails(), 1)
 		require.Contains(t, server.Commands(), password)
 
 		clear := smtptest.New(t, "AUTH PLAIN")
-		smtp.Through(sender, clear.Addr, trusted, 10*time.Second)
+		smtp.Through(sender, clear.Addr, trusted)
 		require.Error(t, sender.Send(t.Context(), message), "a server that does not speak TLS was believed")
 		require.Empty(t, clear.Mails())
 	})

@@ -1,0 +1,152 @@
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"strings"
+	"time"
+
+	gosmtp "github.com/wneessen/go-mail/smtp"
+
+	"example.com/orderly/internal/notifications"
+)
+
+// conversation is a connection to a mail server.
+type conversation struct {
+	ctx     context.Context
+	conn    net.Conn
+	client  *gosmtp.Client
+	release func() bool // makes the connection outlive ctx
+}
+
+// open connects, encrypts and logs in, as the settings say. The connection ends with ctx.
+func (s *Server) open(ctx context.Context) (*conversation, error) {
+	c := &conversation{ctx: ctx}
+	begun := time.Now()
+	dialling, cancel := context.WithTimeout(ctx, s.patience.dial)
+	defer cancel()
+	conn, err := s.dial(dialling, "tcp", s.address())
+	if err != nil {
+		return nil, c.failed(connecting, err)
+	}
+	c.conn, c.release = conn, context.AfterFunc(ctx, func() { _ = conn.Close() })
+	_ = conn.SetDeadline(begun.Add(s.patience.talk))
+	if err := s.begin(c); err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// begin brings the conversation to where a mail can be sent.
+func (s *Server) begin(c *conversation) (err error) {
+	conn := c.conn
+	if s.tls {
+		over := tls.Client(conn, s.secure())
+		if err := over.HandshakeContext(c.ctx); err != nil {
+			return c.failed(handshake, err)
+		}
+		conn = over
+	}
+	if c.client, err = gosmtp.NewClient(conn, s.host); err != nil {
+		return c.failed(greeting, err)
+	}
+	if err := c.client.Hello(s.hello); err != nil {
+		return c.failed(ehlo, err)
+	}
+	if !s.tls {
+		if err := s.encrypt(c); err != nil {
+			return err
+		}
+	}
+	if s.user == "" {
+		return nil
+	}
+	return s.login(c)
+}
+
+// encrypt begins TLS where the server offers it.
+func (s *Server) encrypt(c *conversation) error {
+	if offered, _ := c.client.Extension("STARTTLS"); !offered || isLoopback(s.host) {
+		return nil
+	}
+	err := c.client.StartTLS(s.secure())
+	if err == nil {
+		return nil
+	}
+	switch state, begun := c.client.TLSConnectionState(); {
+	case !begun:
+		return c.failed(starttls, err)
+	case !state.HandshakeComplete:
+		return c.failed(handshake, err)
+	default:
+		return c.failed(ehlo, err)
+	}
+}
+
+// login gives user and password, by the best method that both sides know.
+func (s *Server) login(c *conversation) error {
+	_, encrypted := c.client.TLSConnectionState()
+	_, offer := c.client.Extension("AUTH")
+	offered := map[string]bool{}
+	for _, method := range strings.Fields(strings.ToUpper(offer)) {
+		offered[method] = true
+	}
+	var by gosmtp.Auth
+	switch {
+	case offered["SCRAM-SHA-256"]:
+		by = gosmtp.ScramSHA256Auth(s.user, s.secret)
+	case offered["CRAM-MD5"]:
+		by = gosmtp.CRAMMD5Auth(s.user, s.secret)
+	case !offered["PLAIN"] && !offered["LOGIN"]:
+		return refused(auth, "SMTP_URL has a user, and the server offers no way to log in that we know (it offers %q)", offer)
+	case !encrypted && !isLoopback(s.host):
+		return refused(auth, "the password would go over an unencrypted connection: the server offers no TLS, and no other way to log in")
+	case offered["PLAIN"]:
+		by = gosmtp.PlainAuth("", s.user, s.secret, s.host, true)
+	default:
+		by = gosmtp.LoginAuth(s.user, s.secret, s.host, true)
+	}
+	if err := c.client.Auth(by); err != nil {
+		return c.failed(auth, err)
+	}
+	return nil
+}
+
+// deliver hands over one mail. Nil means that the server has taken it.
+func (c *conversation) deliver(m notifications.Message, patience time.Duration) error {
+	c.client.SkipSMTPUTF8(true) // addresses are ASCII; asking for it would keep the mail from servers that lack it
+	if err := c.client.Mail("<" + m.From.Address + ">"); err != nil {
+		return c.failed(mailFrom, err)
+	}
+	if err := c.client.Rcpt("<" + m.To.Address + ">"); err != nil {
+		return c.failed(rcptTo, err)
+	}
+	text, err := c.client.Data()
+	if err != nil {
+		return c.failed(data, err)
+	}
+	if _, err := m.MIME().WriteTo(text); err != nil {
+		_ = c.conn.Close() // no command may follow half a mail
+		return c.failed(data, err)
+	}
+	c.within(patience)
+	if err := text.Close(); err != nil {
+		return c.failed(end, err)
+	}
+	return nil
+}
+
+// within bounds what follows.
+func (c *conversation) within(limit time.Duration) { _ = c.conn.SetDeadline(time.Now().Add(limit)) }
+
+// close says good-bye, which may fail, and ends the connection.
+func (c *conversation) close() {
+	if c.client != nil && c.client.HasConnection() {
+		c.within(byeTimeout)
+		_ = c.client.Quit()
+	}
+	c.release()
+	_ = c.conn.Close()
+}
