@@ -5,25 +5,41 @@ import (
 	"net/mail"
 	"path/filepath"
 
+	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/notifications/smtp"
 )
 
+// mailSettings reads the settings of mails. The error says which of them is malformed, and how it should look.
+func mailSettings(cfg config.Config) (from mail.Address, server smtp.Settings, err error) {
+	if from, err = notifications.ParseFrom(cfg.MailFrom); err != nil {
+		return from, server, fmt.Errorf("ORDERLY_MAIL_FROM is malformed: %w", err)
+	}
+	if cfg.SMTPURL != "" {
+		if server, err = smtp.Parse(cfg.SMTPURL); err != nil {
+			return from, server, fmt.Errorf("SMTP_URL is malformed: %w", err)
+		}
+	}
+	return from, server, nil
+}
+
 // openSender chooses how mails leave, over SMTP or into a folder, and says whom they come from.
 func openSender(p process) (sender notifications.Sender, from mail.Address, err error) {
-	if from, err = notifications.ParseFrom(p.cfg.MailFrom); err != nil {
-		return nil, from, fmt.Errorf("ORDERLY_MAIL_FROM is malformed: %w", err)
+	from, settings, err := mailSettings(p.cfg)
+	if err != nil {
+		return nil, from, err
 	}
-	if p.cfg.SMTPURL != "" {
-		if sender, err = smtp.New(p.cfg.SMTPURL); err != nil {
-			return nil, from, fmt.Errorf("SMTP_URL is malformed: %w", err)
+	if p.cfg.SMTPURL == "" {
+		folder := filepath.Join(p.cfg.Data, "mails")
+		if !p.develop {
+			p.say("Mails are not sent but written to " + folder + ": SMTP_URL is not set.")
 		}
-		return sender, from, nil
+		sender, err = notifications.Folder(folder)
+		return sender, from, err
 	}
-	folder := filepath.Join(p.cfg.Data, "mails")
-	if !p.develop {
-		p.say("Mails are not sent but written to " + folder + ": SMTP_URL is not set.")
+	server, err := smtp.New(settings)
+	if err != nil {
+		return nil, from, fmt.Errorf("SMTP_URL: %w", err)
 	}
-	sender, err = notifications.Folder(folder)
-	return sender, from, err
+	return server, from, nil
 }

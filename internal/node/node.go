@@ -56,7 +56,13 @@ type Options struct {
 }
 
 // FromEnvironment reads and checks the settings.
-func FromEnvironment() (config.Config, error) { return config.FromEnvironment(ServiceNames()) }
+func FromEnvironment() (config.Config, error) {
+	cfg, err := config.FromEnvironment(ServiceNames())
+	if err == nil {
+		_, _, err = mailSettings(cfg)
+	}
+	return cfg, err
+}
 
 // Open opens everything the roles need and that can fail for a reason the user must mend: ports, folders, databases. It waits for what
 // is not up yet, and says so. Until Run only the HTTP port is served, and events and sagas wait.

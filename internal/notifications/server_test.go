@@ -14,7 +14,9 @@ import (
 // over is the sender for a mail server.
 func over(t *testing.T, server *smtptest.Server) notifications.Sender {
 	t.Helper()
-	sender, err := smtp.New(server.URL())
+	settings, err := smtp.Parse(server.URL())
+	require.NoError(t, err)
+	sender, err := smtp.New(settings)
 	require.NoError(t, err)
 	return sender
 }

@@ -92,7 +92,6 @@ func (c Config) Check() error {
 		{"DATABASE_URL", c.DatabaseURL, "postgres postgresql"},
 		{"REDIS_URL", c.RedisURL, "redis rediss unix"},
 		{"RABBITMQ_URL", c.RabbitMQURL, "amqp amqps"},
-		{"SMTP_URL", c.SMTPURL, "smtp smtps"},
 		{"STRIPE_API_URL", c.StripeAPIURL, "http https"},
 	} {
 		if u.value == "" {

@@ -211,10 +211,7 @@ func saying(t *testing.T, at string) (*smtptest.Server, *smtp.Server) {
 	case "AUTH":
 		url = "smtp://shop:s3cret@" + server.Addr
 	}
-	client, err := smtp.New(url)
-	require.NoError(t, err)
-	if at == "STARTTLS" {
-		smtp.Through(client, server.Addr, nil)
-	}
-	return server, client
+	sender := client(t, url)
+	smtp.Through(sender, server.Addr)
+	return server, sender
 }

@@ -3,7 +3,9 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
+	"net/textproto"
 	"strings"
 	"time"
 
@@ -20,10 +22,21 @@ type conversation struct {
 	release func() bool // makes the connection outlive ctx
 }
 
+// errInTheClear means that TLS has failed and the settings allow to do without.
+var errInTheClear = errors.New("TLS failed")
+
 // open connects, encrypts and logs in, as the settings say. The connection ends with ctx.
 func (s *Server) open(ctx context.Context) (*conversation, error) {
+	end := time.Now().Add(s.patience.talk)
+	c, err := s.connect(ctx, end, s.Encryption)
+	if errors.Is(err, errInTheClear) {
+		c, err = s.connect(ctx, end, None)
+	}
+	return c, err
+}
+
+func (s *Server) connect(ctx context.Context, end time.Time, how Encryption) (*conversation, error) {
 	c := &conversation{ctx: ctx}
-	begun := time.Now()
 	dialling, cancel := context.WithTimeout(ctx, s.patience.dial)
 	defer cancel()
 	conn, err := s.dial(dialling, "tcp", s.address())
@@ -31,8 +44,8 @@ func (s *Server) open(ctx context.Context) (*conversation, error) {
 		return nil, c.failed(connecting, err)
 	}
 	c.conn, c.release = conn, context.AfterFunc(ctx, func() { _ = conn.Close() })
-	_ = conn.SetDeadline(begun.Add(s.patience.talk))
-	if err := s.begin(c); err != nil {
+	_ = conn.SetDeadline(end)
+	if err := s.begin(c, how); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -40,44 +53,55 @@ func (s *Server) open(ctx context.Context) (*conversation, error) {
 }
 
 // begin brings the conversation to where a mail can be sent.
-func (s *Server) begin(c *conversation) (err error) {
-	conn := c.conn
-	if s.tls {
+func (s *Server) begin(c *conversation, how Encryption) (err error) {
+	conn, immediate := c.conn, how == Immediate || how == ImmediateInsecure
+	if immediate {
 		over := tls.Client(conn, s.secure())
 		if err := over.HandshakeContext(c.ctx); err != nil {
 			return c.failed(handshake, err)
 		}
 		conn = over
 	}
-	if c.client, err = gosmtp.NewClient(conn, s.host); err != nil {
+	if c.client, err = gosmtp.NewClient(conn, s.Host); err != nil {
 		return c.failed(greeting, err)
 	}
 	if err := c.client.Hello(s.hello); err != nil {
 		return c.failed(ehlo, err)
 	}
-	if !s.tls {
-		if err := s.encrypt(c); err != nil {
+	if !immediate {
+		if err := s.encrypt(c, how); err != nil {
 			return err
 		}
 	}
-	if s.user == "" {
+	if s.User == "" {
 		return nil
 	}
 	return s.login(c)
 }
 
-// encrypt begins TLS where the server offers it.
-func (s *Server) encrypt(c *conversation) error {
-	if offered, _ := c.client.Extension("STARTTLS"); !offered || isLoopback(s.host) {
+// encrypt begins TLS, or does not, as the settings say.
+func (s *Server) encrypt(c *conversation, how Encryption) error {
+	offered, _ := c.client.Extension("STARTTLS")
+	switch {
+	case how == None, how == Offered && s.onThisMachine():
+		return nil
+	case !offered && (how == Required || how == Insecure):
+		return refused(starttls, "the server offers no TLS, and SMTP_URL says tls=%s", how)
+	case !offered:
 		return nil
 	}
 	err := c.client.StartTLS(s.secure())
-	if err == nil {
+	_, answered := errors.AsType[*textproto.Error](err)
+	state, begun := c.client.TLSConnectionState()
+	switch {
+	case err == nil:
 		return nil
-	}
-	switch state, begun := c.client.TLSConnectionState(); {
+	case !begun && answered && how == Opportunistic:
+		return nil // the server says no, and listens on
 	case !begun:
 		return c.failed(starttls, err)
+	case !state.HandshakeComplete && how == Opportunistic:
+		return errInTheClear
 	case !state.HandshakeComplete:
 		return c.failed(handshake, err)
 	default:
@@ -96,17 +120,18 @@ func (s *Server) login(c *conversation) error {
 	var by gosmtp.Auth
 	switch {
 	case offered["SCRAM-SHA-256"]:
-		by = gosmtp.ScramSHA256Auth(s.user, s.secret)
+		by = gosmtp.ScramSHA256Auth(s.User, s.Password)
 	case offered["CRAM-MD5"]:
-		by = gosmtp.CRAMMD5Auth(s.user, s.secret)
+		by = gosmtp.CRAMMD5Auth(s.User, s.Password)
 	case !offered["PLAIN"] && !offered["LOGIN"]:
-		return refused(auth, "SMTP_URL has a user, and the server offers no way to log in that we know (it offers %q)", offer)
-	case !encrypted && !isLoopback(s.host):
-		return refused(auth, "the password would go over an unencrypted connection: the server offers no TLS, and no other way to log in")
+		return refused(auth, "SMTP_URL has a user, and the server offers no login of a kind that we know (%q): see whether it wants another port, TLS or no login", offer)
+	case !encrypted && !s.Cleartext && !s.onThisMachine():
+		return refused(auth, "the password would go over an unencrypted connection: the server must offer TLS, or SMTP_URL must say auth=cleartext, "+
+			"which is for a network of your own")
 	case offered["PLAIN"]:
-		by = gosmtp.PlainAuth("", s.user, s.secret, s.host, true)
+		by = gosmtp.PlainAuth("", s.User, s.Password, s.Host, true)
 	default:
-		by = gosmtp.LoginAuth(s.user, s.secret, s.host, true)
+		by = gosmtp.LoginAuth(s.User, s.Password, s.Host, true)
 	}
 	if err := c.client.Auth(by); err != nil {
 		return c.failed(auth, err)

@@ -59,6 +59,9 @@ func (c *conversation) unanswered(at place, err error) (notifications.Outcome, e
 	if noTLS, is := errors.AsType[tls.RecordHeaderError](err); is {
 		return notifications.Operator, fmt.Errorf("%s: %w: %s", at, noTLS, check)
 	}
+	if untrusted, is := errors.AsType[*tls.CertificateVerificationError](err); is {
+		return notifications.Operator, fmt.Errorf("%s: %w: where its certificate is of your own authority, name the authority's with ca=FILE in SMTP_URL", at, untrusted)
+	}
 	if unknown, is := errors.AsType[*net.DNSError](err); is && unknown.IsNotFound {
 		return notifications.Operator, fmt.Errorf("%s: %w: check the host in SMTP_URL", at, unknown)
 	}

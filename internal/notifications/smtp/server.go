@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"example.com/orderly/internal/notifications"
@@ -26,16 +27,11 @@ const (
 
 // Server is a mail server, which gets each message over a connection of its own.
 type Server struct {
-	host     string
-	port     int
-	tls      bool // from the first byte
-	user     string
-	secret   string
+	Settings
 	hello    string // the name that we give
 	patience patience
-
-	dial  func(ctx context.Context, network, address string) (net.Conn, error)
-	roots *x509.CertPool // nil: the machine's
+	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	roots    *x509.CertPool // nil: those of this machine
 }
 
 // patience is how long things may take.
@@ -43,19 +39,27 @@ type patience struct{ dial, talk, answer time.Duration }
 
 var _ notifications.Sender = (*Server)(nil)
 
-// New returns the server behind smtp://[user:password@]host[:port] (port 25) or smtps://... (TLS from the first byte, port
-// 465). With smtp:// the connection is encrypted where the server offers it, except on this machine; a password is never sent
-// to another machine in the clear. It does not connect. The error says what is wrong with the URL and never shows it.
-func New(rawURL string) (*Server, error) {
-	s, err := parse(rawURL)
+// New returns the server of these settings. It reads the file with certificates, and does not connect.
+func New(settings Settings) (*Server, error) {
+	hello, err := os.Hostname()
 	if err != nil {
-		return nil, err
-	}
-	if s.hello, err = os.Hostname(); err != nil {
 		return nil, fmt.Errorf("read this machine's name: %w", err)
 	}
-	s.patience = patience{dial: dialTimeout, talk: talkTimeout, answer: answerTimeout}
-	s.dial = (&net.Dialer{}).DialContext
+	s := &Server{
+		Settings: settings, hello: hello, dial: (&net.Dialer{}).DialContext,
+		patience: patience{dial: dialTimeout, talk: talkTimeout, answer: answerTimeout},
+	}
+	if settings.CA == "" {
+		return s, nil
+	}
+	certificates, err := os.ReadFile(settings.CA)
+	if err != nil {
+		return nil, fmt.Errorf("ca: %w", err)
+	}
+	s.roots = x509.NewCertPool()
+	if !s.roots.AppendCertsFromPEM(certificates) {
+		return nil, fmt.Errorf("ca: %s has no certificate in it: it must be in PEM form (-----BEGIN CERTIFICATE-----)", settings.CA)
+	}
 	return s, nil
 }
 
@@ -74,12 +78,13 @@ func (s *Server) Send(ctx context.Context, m notifications.Message) error {
 	return nil
 }
 
-func (s *Server) address() string { return net.JoinHostPort(s.host, strconv.Itoa(s.port)) }
+func (s *Server) address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 func (s *Server) secure() *tls.Config {
-	return &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12, RootCAs: s.roots}
+	name, _, _ := strings.Cut(s.Host, "%") // a certificate is not for the zone of an IPv6 address
+	return &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12, RootCAs: s.roots, InsecureSkipVerify: !s.verifies()}
 }
 
-func isLoopback(host string) bool {
-	return host == "localhost" || net.ParseIP(host).IsLoopback()
+func (s *Server) onThisMachine() bool {
+	return s.Host == "localhost" || net.ParseIP(s.Host).IsLoopback()
 }

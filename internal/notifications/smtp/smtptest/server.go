@@ -94,7 +94,8 @@ func (s *Server) Mails() []string {
 	return append([]string{}, s.got...)
 }
 
-// Commands are those the server heard, one a line. A password of AUTH PLAIN follows as "password |user|password".
+// Commands are those the server heard, one a line. After STARTTLS follows "encrypted", if it came to that, and after AUTH PLAIN the
+// password, as "password |user|password".
 func (s *Server) Commands() string {
 	s.lock.Lock()
 	defer s.lock.Unlock()
@@ -152,8 +153,12 @@ func (s *Server) talk(conn net.Conn) {
 			going = s.say(conn, verb, strings.Join(can, "\r\n250-")+"\r\n250 OK")
 		case "STARTTLS":
 			if going = s.say(conn, verb, "220 go on"); going && s.Secure != nil && !s.refuses(verb) {
-				conn = tls.Server(conn, s.Secure)
-				lines = bufio.NewReader(conn)
+				secured := tls.Server(conn, s.Secure)
+				if secured.Handshake() != nil {
+					return
+				}
+				s.hear("encrypted")
+				conn, lines = secured, bufio.NewReader(secured)
 			}
 		case "AUTH":
 			if _, given, found := strings.Cut(rest, "PLAIN "); found {
