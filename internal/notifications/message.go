@@ -3,8 +3,6 @@ package notifications
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"fmt"
 	"net/mail"
 	"regexp"
 	"strings"
@@ -20,7 +18,8 @@ import (
 // Message is one mail, complete. The same event makes the same message, as long as the customer's address and name stay.
 type Message struct {
 	// ID is the Message-ID without its angle brackets. It is made from the event's id alone.
-	ID       string
+	ID string
+	// From and To have ASCII domains. What stands before the @ in To may have other characters.
 	From, To mail.Address
 	Subject  string
 	Text     string
@@ -29,8 +28,9 @@ type Message struct {
 }
 
 func (s *Service) compose(k kind, e events.Event, say facts, to Address) (Message, error) {
-	if parsed, err := mail.ParseAddress(to.Email); err != nil || parsed.Address != to.Email {
-		return Message{}, errors.New("the customer's address is not one that can be written to") // without quoting it
+	email, err := parseTo(to.Email)
+	if err != nil {
+		return Message{}, err
 	}
 	say.Name = printable(to.Name)
 	subject, body, err := texts[k.template].fill(say)
@@ -38,18 +38,9 @@ func (s *Service) compose(k kind, e events.Event, say facts, to Address) (Messag
 		return Message{}, err
 	}
 	return Message{
-		ID: messageID(e.ID), From: s.from, To: mail.Address{Name: say.Name, Address: to.Email},
+		ID: messageID(e.ID), From: s.from, To: mail.Address{Name: say.Name, Address: email},
 		Subject: oneLine(subject), Text: body, Date: e.Time,
 	}, nil
-}
-
-// ParseFrom reads the address that mails come from, "shop@example.com" or "The Shop <shop@example.com>".
-func ParseFrom(from string) (mail.Address, error) {
-	address, err := mail.ParseAddress(from)
-	if err != nil {
-		return mail.Address{}, fmt.Errorf("mails cannot come from %q: %w", from, err)
-	}
-	return *address, nil
 }
 
 // maxID keeps a Message-ID a legal header line, and a legal file name.

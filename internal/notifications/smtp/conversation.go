@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/mail"
 	"net/textproto"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type conversation struct {
 	conn    net.Conn
 	client  *gosmtp.Client
 	release func() bool // makes the connection outlive ctx
+	utf8    bool        // the mail asks for SMTPUTF8
 }
 
 // errInTheClear means that TLS has failed and the settings allow to do without.
@@ -141,11 +143,16 @@ func (s *Server) login(c *conversation) error {
 
 // deliver hands over one mail. Nil means that the server has taken it.
 func (c *conversation) deliver(m notifications.Message, patience time.Duration) error {
-	c.client.SkipSMTPUTF8(true) // addresses are ASCII; asking for it would keep the mail from servers that lack it
-	if err := c.client.Mail("<" + m.From.Address + ">"); err != nil {
+	c.utf8 = !notifications.IsASCII(m.To.Address)
+	if offered, _ := c.client.Extension("SMTPUTF8"); c.utf8 && !offered {
+		return &notifications.Failure{Outcome: notifications.Recipient, Err: errors.New(
+			"the recipient's address is not ASCII, which takes SMTPUTF8, and the mail server does not offer that")}
+	}
+	c.client.SkipSMTPUTF8(!c.utf8) // asked for without need, it would keep the mail from servers that lack it
+	if err := c.client.Mail(path(m.From)); err != nil {
 		return c.failed(mailFrom, err)
 	}
-	if err := c.client.Rcpt("<" + m.To.Address + ">"); err != nil {
+	if err := c.client.Rcpt(path(m.To)); err != nil {
 		return c.failed(rcptTo, err)
 	}
 	text, err := c.client.Data()
@@ -162,6 +169,9 @@ func (c *conversation) deliver(m notifications.Message, patience time.Duration) 
 	}
 	return nil
 }
+
+// path is an address as commands take it: without a name, in angle brackets, and quoted where it has to be.
+func path(a mail.Address) string { return (&mail.Address{Address: a.Address}).String() }
 
 // within bounds what follows.
 func (c *conversation) within(limit time.Duration) { _ = c.conn.SetDeadline(time.Now().Add(limit)) }

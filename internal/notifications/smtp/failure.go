@@ -23,7 +23,7 @@ func (c *conversation) failed(at place, err error) error {
 	reply, answered := errors.AsType[*textproto.Error](err)
 	switch {
 	case answered:
-		f.Outcome, f.Err = judge(at, reply)
+		f.Outcome, f.Err = c.judge(at, reply)
 	case c.ctx.Err() != nil:
 		f.Err = fmt.Errorf("%s: the server did not finish in time: %w", at, c.ctx.Err())
 	default:
@@ -34,10 +34,13 @@ func (c *conversation) failed(at place, err error) error {
 }
 
 // judge looks an answer up in the table.
-func judge(at place, reply *textproto.Error) (notifications.Outcome, error) {
+func (c *conversation) judge(at place, reply *textproto.Error) (notifications.Outcome, error) {
 	code := strconv.Itoa(reply.Code)
 	status := statusOf(code, reply.Msg)
 	means := meaningOf(at, code, status)
+	if c.utf8 && (status == "5.6.7" || status == "5.6.9") { // RFC 6531: a server on the way lacks SMTPUTF8
+		means = answer{outcome: notifications.Recipient, meaning: "the recipient's address is not ASCII, and a server on the way does not take it"}
+	}
 	said := strings.TrimSpace(code + " " + status)
 	switch at {
 	case rcptTo, data, end: // not the server's text, which repeats the recipient's address

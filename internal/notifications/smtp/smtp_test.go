@@ -2,6 +2,7 @@ package smtp_test
 
 import (
 	"context"
+	"errors"
 	"net/mail"
 	"testing"
 	"time"
@@ -88,4 +89,50 @@ func TestAMailThatWasTakenIsSentWhenTheGoodByeFails(t *testing.T) {
 func TestAServerThatIsAwayIsAnError(t *testing.T) {
 	t.Parallel()
 	require.ErrorContains(t, client(t, "smtp://127.0.0.1:1").Send(t.Context(), message), "connection refused")
+}
+
+func TestAnAddressThatIsNotASCII(t *testing.T) {
+	t.Parallel()
+	utf8 := message
+	utf8.To.Address = "äda@xn--bcher-kva.example"
+	const refusal = "the recipient's address is not ASCII"
+	for name, c := range map[string]struct {
+		offers []string
+		answer string
+		want   notifications.Outcome
+		says   string
+	}{
+		"the server offers SMTPUTF8":            {[]string{"SMTPUTF8", "8BITMIME"}, "", notifications.Taken, ""},
+		"the server does not":                   {[]string{"8BITMIME"}, "", recipient, refusal + ", which takes SMTPUTF8, and the mail server does not offer that"},
+		"the next server does not":              {[]string{"SMTPUTF8"}, "553 5.6.7 non-ASCII addresses not permitted", recipient, refusal + ", and a server on the way does not take it"},
+		"the mailbox is full":                   {[]string{"SMTPUTF8"}, "552 5.2.2 full", later, "552 5.2.2"},
+		"the mail server does not relay for us": {[]string{"SMTPUTF8"}, "554 5.7.1 no", operator, "554 5.7.1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := smtptest.New(t, c.offers...)
+			server.Answer("RCPT", c.answer)
+			err := client(t, server.URL()).Send(t.Context(), utf8)
+			if c.want == notifications.Taken {
+				require.NoError(t, err)
+				require.Contains(t, server.Commands(), "MAIL FROM:<shop@example.com> BODY=8BITMIME SMTPUTF8\nRCPT TO:<äda@xn--bcher-kva.example>\n")
+				require.Contains(t, server.Mails()[0], "<äda@xn--bcher-kva.example>\r\n")
+				return
+			}
+			f, _ := errors.AsType[*notifications.Failure](err)
+			require.Equal(t, c.want, f.Outcome)
+			require.ErrorContains(t, err, c.says)
+			require.NotContains(t, err.Error(), "äda")
+			require.Empty(t, server.Mails())
+		})
+	}
+}
+
+func TestASenderThatHasToBeQuoted(t *testing.T) {
+	t.Parallel()
+	server := smtptest.New(t)
+	quoted := message
+	quoted.From.Address = "the shop@example.com"
+	require.NoError(t, client(t, server.URL()).Send(t.Context(), quoted))
+	require.Contains(t, server.Commands(), `MAIL FROM:<"the shop"@example.com>`)
 }

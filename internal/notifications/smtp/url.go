@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"example.com/orderly/internal/notifications"
 )
 
 // Settings are what SMTP_URL says.
@@ -63,6 +65,9 @@ func Parse(rawURL string) (Settings, error) {
 	}
 	if s.Host = at.Hostname(); s.Host == "" {
 		return s, errors.New("it names no host: smtp://mail.example.com:25")
+	}
+	if s.Host, err = notifications.ASCIIDomain(s.Host); err != nil {
+		return s, errors.New("its host is no domain: smtp://mail.example.com:25")
 	}
 	if bareIPv6(at.Host) {
 		return s, errBareIPv6

@@ -27,6 +27,7 @@ func TestWhatAURLSays(t *testing.T) {
 		"smtp://mail:587":                 with(func(s *smtp.Settings) { s.Port = 587 }),
 		"smtp://[::1]:25":                 with(func(s *smtp.Settings) { s.Host = "::1" }),
 		"smtp://[fe80::1%25eth0]":         with(func(s *smtp.Settings) { s.Host = "fe80::1%eth0" }),
+		"smtp://bücher.example":           with(func(s *smtp.Settings) { s.Host = "xn--bcher-kva.example" }),
 		"smtps://mail":                    with(func(s *smtp.Settings) { s.Port, s.Encryption = 465, smtp.Immediate }),
 		"smtps://mail?tls=insecure":       with(func(s *smtp.Settings) { s.Port, s.Encryption = 465, smtp.ImmediateInsecure }),
 		"smtp://mail?tls=required":        with(func(s *smtp.Settings) { s.Encryption = smtp.Required }),
@@ -69,6 +70,7 @@ func TestAURLThatCannotBeUsed(t *testing.T) {
 		"http://shop:s3cret@mail":                scheme,
 		"SMTP://mail":                            scheme,
 		"smtp://":                                "it names no host: smtp://mail.example.com:25",
+		"smtp://bü_cher.example":                 "its host is no domain: smtp://mail.example.com:25",
 		"smtp://shop:s3cret@":                    "it names no host: smtp://mail.example.com:25",
 		"smtp://shop:s3cret@mail:port":           unread,
 		"smtp://shop:s3cret":                     unread, // without a host the password would be a port
