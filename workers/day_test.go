@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/mail"
 	"time"
 
 	"github.com/jmoiron/sqlx"
 
 	"example.com/orderly/events"
 	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/journal"
 	"example.com/orderly/internal/notifications"
@@ -33,7 +35,12 @@ func (s *shop) acts(tag string) []act {
 	money := payments.New(box("payments"), generous{})
 	customers := users.New(box("users"), now)
 	log := journal.New(s.databases["journal"])
-	mails := notifications.New(s.databases["notifications"], notifications.Options{})
+	mails := notifications.New(s.databases["notifications"], notifications.Options{
+		Addresses: func(context.Context, string) (notifications.Address, error) {
+			return notifications.Address{Email: "ada@example.com"}, nil
+		},
+		Sender: postbox{}, From: mail.Address{Address: "shop@example.com"}, Now: now,
+	})
 	placement := func(n int) orders.Placement {
 		return orders.Placement{
 			CustomerID: "c-1", IdempotencyKey: fmt.Sprint(tag, "-", n), PaymentMethod: "pm_card_visa", Lines: []orders.Wanted{{SKU: "tea", Quantity: 1}},
@@ -142,6 +149,16 @@ func (s *shop) acts(tag string) []act {
 		{"journal", "how the inbox stands", func(ctx context.Context) error { _, err := inbox.Stats(ctx); return err }},
 		{"journal", "prune the inbox", func(ctx context.Context) error { _, err := inbox.Prune(ctx, window, 1000); return err }},
 		{"journal", "timeline", func(ctx context.Context) error { _, err := log.Events(ctx, "o-7"); return err }},
+		{"notifications", "send", func(ctx context.Context) error {
+			event, _ := events.New("orders", tag, 1, now(), events.OrderCancelled{OrderID: tag, CustomerID: "c-7"})
+			record, err := mails.Listener().Effect(ctx, event)
+			if err != nil {
+				return err
+			}
+			return s.databases["notifications"].InTx(ctx, func(tx *database.Tx) error {
+				return record(ctx, tx.Tx)
+			})
+		}},
 		{"notifications", "mails", func(ctx context.Context) error { _, err := mails.Mails(ctx, "o-7"); return err }},
 		{"users", "sign in, out", func(ctx context.Context) error {
 			token, _, err := customers.IssueSession(ctx, "c-7")
@@ -154,6 +171,11 @@ func (s *shop) acts(tag string) []act {
 		{"users", "prune sessions", func(ctx context.Context) error { _, err := customers.PruneSessions(ctx); return err }},
 	}
 }
+
+// postbox takes every mail.
+type postbox struct{}
+
+func (postbox) Send(context.Context, notifications.Message) error { return nil }
 
 // generous is a provider that always says yes.
 type generous struct{ payments.Gateway }

@@ -37,7 +37,7 @@ func openSender(p process) (sender notifications.Sender, from mail.Address, err 
 		sender, err = notifications.Folder(folder)
 		return sender, from, err
 	}
-	server, err := smtp.New(settings)
+	server, err := smtp.New(settings, notifications.DomainOf(from))
 	if err != nil {
 		return nil, from, fmt.Errorf("SMTP_URL: %w", err)
 	}

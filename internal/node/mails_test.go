@@ -16,7 +16,7 @@ func TestASettingOfMailsThatCannotBeUsed(t *testing.T) {
 		"SMTP_URL": {
 			"smtp://shop:50%s3cret@mail":   "SMTP_URL is malformed: it cannot be read: percent-encode what is special in user and password",
 			"mail.example.com:25":          "SMTP_URL is malformed: it must be a URL that starts with smtp:// or smtps://",
-			"smtp://mail?starttls=yes":     `SMTP_URL is malformed: there is no parameter "starttls": there are tls, ca and auth`,
+			"smtp://mail?starttls=yes":     `SMTP_URL is malformed: there is no parameter "starttls": there are tls, ca, auth and hello`,
 			"smtp://shop:s3cret@mail:0":    "SMTP_URL is malformed: the port must be a number from 1 to 65535",
 			"smtps://shop@mail?tls=always": "SMTP_URL is malformed: a login needs a user and a password",
 		},

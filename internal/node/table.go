@@ -112,7 +112,7 @@ var Services = []Service{
 }
 
 // openNotifications opens the notifications service. Addresses come from the users service through its cache, not from events.
-func openNotifications(_ context.Context, n *Node, st *store) (_ handlers, err error) {
+func openNotifications(ctx context.Context, n *Node, st *store) (_ handlers, err error) {
 	addresses := func(ctx context.Context, customerID string) (notifications.Address, error) {
 		profile, err := n.users.Profile(ctx, customerID)
 		return notifications.Address{Email: profile.Email, Name: profile.Name}, err
@@ -124,6 +124,11 @@ func openNotifications(_ context.Context, n *Node, st *store) (_ handlers, err e
 		}
 	}
 	n.notifications = notifications.New(st.db, options)
+	if st.runs {
+		if err = n.notifications.RememberDomain(ctx); err != nil {
+			return handlers{}, err
+		}
+	}
 	return handlers{listeners: []listen.Listener{n.notifications.Listener()}}, nil
 }
 

@@ -28,6 +28,12 @@ func ParseFrom(from string) (mail.Address, error) {
 	return *address, nil
 }
 
+// DomainOf is what follows the @. Mail servers expect to find the sender's in the Message-ID and in the name that we give.
+func DomainOf(address mail.Address) string {
+	_, domain := split(address.Address)
+	return domain
+}
+
 // parseTo checks a customer's address. Its domain comes back in ASCII, what stands before the @ as it is. The error does not quote it.
 func parseTo(email string) (string, error) {
 	unusable := errors.New("the customer's address is not one that can be written to")

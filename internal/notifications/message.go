@@ -17,7 +17,7 @@ import (
 
 // Message is one mail, complete. The same event makes the same message, as long as the customer's address and name stay.
 type Message struct {
-	// ID is the Message-ID without its angle brackets. It is made from the event's id alone.
+	// ID is the Message-ID without its angle brackets. It is made from the event's id and the domain that mails came from at its time.
 	ID string
 	// From and To have ASCII domains. What stands before the @ in To may have other characters.
 	From, To mail.Address
@@ -27,7 +27,7 @@ type Message struct {
 	Date time.Time
 }
 
-func (s *Service) compose(k kind, e events.Event, say facts, to Address) (Message, error) {
+func (s *Service) compose(k kind, e events.Event, say facts, to Address, domain string) (Message, error) {
 	email, err := parseTo(to.Email)
 	if err != nil {
 		return Message{}, err
@@ -38,23 +38,23 @@ func (s *Service) compose(k kind, e events.Event, say facts, to Address) (Messag
 		return Message{}, err
 	}
 	return Message{
-		ID: messageID(e.ID), From: s.from, To: mail.Address{Name: say.Name, Address: email},
+		ID: messageID(e.ID) + "@" + domain, From: s.from, To: mail.Address{Name: say.Name, Address: email},
 		Subject: oneLine(subject), Text: body, Date: e.Time,
 	}, nil
 }
 
-// maxID keeps a Message-ID a legal header line, and a legal file name.
+// maxID keeps a Message-ID a legal header line, and a legal file name for domains of usual length.
 const maxID = 200
 
 var plainID = regexp.MustCompile(`^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$`)
 
-// messageID is the event's id as a msg-id of RFC 5322, section 3.6.4. No two events share one.
+// messageID is the event's id as the left part of a msg-id of RFC 5322, section 3.6.4. No two events share one.
 func messageID(eventID string) string {
 	if len(eventID) > maxID || !plainID.MatchString(eventID) {
 		sum := sha256.Sum256([]byte(eventID))
 		eventID = hex.EncodeToString(sum[:])
 	}
-	return strings.ReplaceAll(eventID, "/", ".") + "@orderly"
+	return strings.ReplaceAll(eventID, "/", ".")
 }
 
 // maxName is how much of a name a greeting takes.

@@ -64,7 +64,7 @@ func TestANameNeverBecomesAHeaderOrAnotherAddress(t *testing.T) {
 			sender, files := folder(t)
 			_, err := w.service(sender).Listener().Effect(t.Context(), completed("o-1", "ada"))
 			require.NoError(t, err)
-			content := files()["orders.o-1.1@orderly.eml"]
+			content := files()["orders.o-1.1@example.com.eml"]
 			message, err := mail.ReadMessage(strings.NewReader(content))
 			require.NoError(t, err)
 			require.Equal(t, []string{
@@ -98,7 +98,7 @@ func TestTheSubjectIsOneLine(t *testing.T) {
 	require.Equal(t, "We could not finish your order o-1 Bcc: all@example.com Hi 李", message.Subject)
 	sender, files := folder(t)
 	require.NoError(t, sender.Send(t.Context(), message))
-	read, err := mail.ReadMessage(strings.NewReader(files()["orders.o-1.1@orderly.eml"]))
+	read, err := mail.ReadMessage(strings.NewReader(files()["orders.o-1.1@example.com.eml"]))
 	require.NoError(t, err)
 	require.Empty(t, read.Header.Get("Bcc"))
 	subject, err := new(mime.WordDecoder).DecodeHeader(read.Header.Get("Subject"))
@@ -118,10 +118,10 @@ func TestMessageIDsAreValidAndOnePerEvent(t *testing.T) {
 		event := completed("o-1", "ada")
 		event.ID = id
 		got := w.compose(event).ID
-		require.Regexp(t, "^[A-Za-z0-9!#$%&'*+=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+=?^_`{|}~-]+)*@orderly$", got)
+		require.Regexp(t, "^[A-Za-z0-9!#$%&'*+=?^_`{|}~-]+(\\.[A-Za-z0-9!#$%&'*+=?^_`{|}~-]+)*@example.com$", got)
 		require.Less(t, len(got+".eml"), 255)
 		require.Empty(t, seen[got], "two events share %s", got)
 		seen[got] = id
 	}
-	require.Contains(t, seen, "orders.01900000-0000-7000-8000-000000000000.3@orderly")
+	require.Contains(t, seen, "orders.01900000-0000-7000-8000-000000000000.3@example.com")
 }

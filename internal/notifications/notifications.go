@@ -80,7 +80,11 @@ func (s *Service) send(ctx context.Context, e events.Event) (listen.Record, erro
 	if err != nil {
 		return nil, fmt.Errorf("look up customer %s for event %s: %w", say.customerID, e.ID, err)
 	}
-	message, err := s.compose(kind, e, say, to)
+	domain, err := s.domainAt(ctx, e.Time)
+	if err != nil {
+		return nil, fmt.Errorf("make the id of the mail about event %s: %w", e.ID, err)
+	}
+	message, err := s.compose(kind, e, say, to, domain)
 	if err != nil {
 		return nil, listen.Permanent(fmt.Errorf("write the mail about event %s: %w", e.ID, err))
 	}

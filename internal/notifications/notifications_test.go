@@ -38,7 +38,7 @@ func TestEachEventGivesItsMailOnce(t *testing.T) {
 			w.reaches(inbox, event, "done", 0)
 			require.Equal(t, []notifications.Sent{{EventID: event.ID, Template: template, At: start}}, w.mails(event.Subject))
 
-			got := files()[strings.ReplaceAll(event.ID, "/", ".")+"@orderly.eml"]
+			got := files()[strings.ReplaceAll(event.ID, "/", ".")+"@example.com.eml"]
 			path := filepath.Join("testdata", template+".eml")
 			if *update {
 				require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
@@ -96,7 +96,7 @@ func TestAMailRepeatedAfterACrashIsTheSameMailAndOneRow(t *testing.T) {
 		stop()
 		mails := server.Mails()
 		require.Len(t, mails, 2)
-		require.Contains(t, mails[0], "Message-ID: <orders.o-1.1@orderly>\r\n")
+		require.Contains(t, mails[0], "Message-ID: <orders.o-1.1@example.com>\r\n")
 		require.Equal(t, mails[0], mails[1])
 		once := []notifications.Sent{{EventID: event.ID, Template: "order.completed", At: start.Add(time.Minute)}}
 		require.Equal(t, once, w.mails("o-1"))

@@ -16,7 +16,7 @@ func over(t *testing.T, server *smtptest.Server) notifications.Sender {
 	t.Helper()
 	settings, err := smtp.Parse(server.URL())
 	require.NoError(t, err)
-	sender, err := smtp.New(settings)
+	sender, err := smtp.New(settings, "example.com")
 	require.NoError(t, err)
 	return sender
 }
@@ -48,7 +48,7 @@ func TestWhatIsNotAboutTheRecipientIsTriedAgainUnderTheSameID(t *testing.T) {
 			event := completed("o-1", "ada")
 			inbox, _ := w.run(w.service(over(t, server)), event)
 			entry := w.reaches(inbox, event, "pending", 1)
-			require.Contains(t, entry.Reason, "send mail orders.o-1.1@orderly")
+			require.Contains(t, entry.Reason, "send mail orders.o-1.1@example.com")
 			if says[1] != smtptest.HangUp {
 				require.Contains(t, entry.Reason, says[1][:3])
 			}
@@ -59,7 +59,7 @@ func TestWhatIsNotAboutTheRecipientIsTriedAgainUnderTheSameID(t *testing.T) {
 			w.offset.Store(int64(time.Minute))
 			w.reaches(inbox, event, "done", 1)
 			require.Len(t, server.Mails(), 1)
-			require.Contains(t, server.Mails()[0], "Message-ID: <orders.o-1.1@orderly>\r\n")
+			require.Contains(t, server.Mails()[0], "Message-ID: <orders.o-1.1@example.com>\r\n")
 		})
 	}
 }

@@ -81,7 +81,12 @@ func (w *world) fail(err error) {
 }
 
 func (w *world) service(sender notifications.Sender) *notifications.Service {
-	from, err := notifications.ParseFrom("Mug & Ink <shop@example.com>")
+	return w.serviceFrom("Mug & Ink <shop@example.com>", sender)
+}
+
+func (w *world) serviceFrom(address string, sender notifications.Sender) *notifications.Service {
+	w.t.Helper()
+	from, err := notifications.ParseFrom(address)
 	require.NoError(w.t, err)
 	return notifications.New(w.db, notifications.Options{
 		Addresses: w.lookUp, Sender: sender, From: from, Now: w.now, Log: slog.New(slog.NewTextHandler(w.log, nil)),

@@ -64,7 +64,7 @@ var answers = []answer{
 	{[]place{rcptTo}, "551", []string{none}, notifications.Later, "the mailbox is elsewhere, or the server does not relay for us: the code alone does not tell"},
 
 	{[]place{greeting}, "5xx", nil, notifications.Operator, "the server takes no mail from this machine: check host and port in SMTP_URL, or have this machine's address admitted there"},
-	{[]place{ehlo}, "5xx", nil, notifications.Operator, "the server does not accept the name that we give"},
+	{[]place{ehlo}, "5xx", nil, notifications.Operator, "the server does not accept the name that we give: set hello=NAME in SMTP_URL"},
 	{[]place{starttls}, "5xx", nil, notifications.Operator, "the server offers TLS and refuses it: see to it there"},
 	{[]place{auth}, "5xx", nil, notifications.Operator, "the server refuses the login: check user and password in SMTP_URL"},
 	{[]place{mailFrom}, "5xx", nil, notifications.Operator, "the server refuses the sender, or wants a login first: check ORDERLY_MAIL_FROM, and user and password in SMTP_URL"},

@@ -67,7 +67,7 @@ func (s *Server) begin(c *conversation, how Encryption) (err error) {
 	if c.client, err = gosmtp.NewClient(conn, s.Host); err != nil {
 		return c.failed(greeting, err)
 	}
-	if err := c.client.Hello(s.hello); err != nil {
+	if err := c.client.Hello(s.Hello); err != nil {
 		return c.failed(ehlo, err)
 	}
 	if !immediate {

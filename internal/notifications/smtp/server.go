@@ -28,7 +28,6 @@ const (
 // Server is a mail server, which gets each message over a connection of its own.
 type Server struct {
 	Settings
-	hello    string // the name that we give
 	patience patience
 	dial     func(ctx context.Context, network, address string) (net.Conn, error)
 	roots    *x509.CertPool // nil: those of this machine
@@ -39,14 +38,15 @@ type patience struct{ dial, talk, answer time.Duration }
 
 var _ notifications.Sender = (*Server)(nil)
 
-// New returns the server of these settings. It reads the file with certificates, and does not connect.
-func New(settings Settings) (*Server, error) {
-	hello, err := os.Hostname()
-	if err != nil {
-		return nil, fmt.Errorf("read this machine's name: %w", err)
+// New returns the server of these settings. name is the one that we give where the settings say none: the domain that mails come from,
+// since the name of a container means nothing to a mail server, and strict ones refuse it. It reads the file with certificates, and does
+// not connect.
+func New(settings Settings, name string) (*Server, error) {
+	if settings.Hello == "" {
+		settings.Hello = name
 	}
 	s := &Server{
-		Settings: settings, hello: hello, dial: (&net.Dialer{}).DialContext,
+		Settings: settings, dial: (&net.Dialer{}).DialContext,
 		patience: patience{dial: dialTimeout, talk: talkTimeout, answer: answerTimeout},
 	}
 	if settings.CA == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/mail"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 )
 
 var message = notifications.Message{
-	ID:   "orders.o-1.1@orderly",
+	ID:   "orders.o-1.1@example.com",
 	From: mail.Address{Name: "Mug & Ink", Address: "shop@example.com"}, To: mail.Address{Name: "Ada Lovelace", Address: "ada@example.com"},
 	Subject: "Your order", Text: "Dear Ada Lovelace,\n\nit is on its way.\n", Date: time.Date(2026, 3, 1, 11, 0, 0, 0, time.UTC),
 }
@@ -25,7 +26,7 @@ func client(t *testing.T, url string) *smtp.Server {
 	t.Helper()
 	settings, err := smtp.Parse(url)
 	require.NoError(t, err)
-	server, err := smtp.New(settings)
+	server, err := smtp.New(settings, "example.com")
 	require.NoError(t, err)
 	return server
 }
@@ -67,7 +68,7 @@ func TestAServerThatHangsIsLeftInTime(t *testing.T) {
 			// or the sender's own.
 			smtp.Hurry(sender, 50*time.Millisecond, 50*time.Millisecond)
 			begun = time.Now()
-			require.ErrorContains(t, sender.Send(t.Context(), message), "send mail orders.o-1.1@orderly: ")
+			require.ErrorContains(t, sender.Send(t.Context(), message), "send mail orders.o-1.1@example.com: ")
 			require.Less(t, time.Since(begun), 5*time.Second)
 			requireLeft(t, server)
 		})
@@ -135,4 +136,25 @@ func TestASenderThatHasToBeQuoted(t *testing.T) {
 	quoted.From.Address = "the shop@example.com"
 	require.NoError(t, client(t, server.URL()).Send(t.Context(), quoted))
 	require.Contains(t, server.Commands(), `MAIL FROM:<"the shop"@example.com>`)
+}
+
+func TestTheNameThatWeGive(t *testing.T) {
+	t.Parallel()
+	for parameter, want := range map[string]string{
+		"":                            "EHLO example.com",
+		"?hello=mail.example.net":     "EHLO mail.example.net",
+		"?hello=b%C3%BCcher.example":  "EHLO xn--bcher-kva.example",
+		"?hello=[192.0.2.1]":          "EHLO [192.0.2.1]",
+		"?hello=%5BIPv6:2001:db8::1]": "EHLO [IPv6:2001:db8::1]",
+	} {
+		server := smtptest.New(t)
+		require.NoError(t, client(t, server.URL()+parameter).Send(t.Context(), message))
+		first, _, _ := strings.Cut(server.Commands(), "\n")
+		require.Equal(t, want, first)
+	}
+	// A server so old that it only knows HELO.
+	server := smtptest.New(t)
+	server.Answer("EHLO", "502 5.5.1 command not implemented")
+	require.NoError(t, client(t, server.URL()).Send(t.Context(), message))
+	require.Contains(t, server.Commands(), "EHLO example.com\nHELO example.com\nMAIL FROM:<shop@example.com>\n")
 }

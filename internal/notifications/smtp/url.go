@@ -3,7 +3,10 @@ package smtp
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +22,7 @@ type Settings struct {
 	User, Password string // empty where the server wants no login
 	// Cleartext allows the password to go over a connection that is not encrypted.
 	Cleartext bool
+	Hello     string // the name to give with EHLO; empty for the one of New
 }
 
 // Encryption is how a connection is encrypted.
@@ -43,8 +47,8 @@ const (
 
 const percentEncode = "percent-encode what is special in user and password: % as %25, / as %2F, ? as %3F, # as %23, @ as %40, : as %3A, a space as %20"
 
-// Parse reads smtp://[user:password@]host[:port][?parameter=value&...] (port 25) or smtps://... (port 465). The parameters are tls, ca
-// and auth. The error says in one line what is wrong and how it should be, and never quotes what may be part of a password.
+// Parse reads smtp://[user:password@]host[:port][?parameter=value&...] (port 25) or smtps://... (port 465). The parameters are tls,
+// ca, auth and hello. The error says in one line what is wrong and how it should be, and never quotes what may be part of a password.
 func Parse(rawURL string) (Settings, error) {
 	rawURL = strings.TrimSpace(rawURL) // a file that is mounted as a secret ends in a line break
 	scheme, rest, _ := strings.Cut(rawURL, "://")
@@ -114,8 +118,8 @@ func (s *Settings) parameters(query string) error {
 		return errors.New("its parameters cannot be read: they must be like ?tls=required&ca=/etc/ssl/own-ca.pem")
 	}
 	for name, values := range given {
-		if name != "tls" && name != "ca" && name != "auth" {
-			return fmt.Errorf("there is no parameter %q: there are tls, ca and auth", name)
+		if !slices.Contains([]string{"tls", "ca", "auth", "hello"}, name) {
+			return fmt.Errorf("there is no parameter %q: there are tls, ca, auth and hello", name)
 		}
 		if len(values) > 1 {
 			return fmt.Errorf("the parameter %s is given more than once", name)
@@ -149,7 +153,22 @@ func (s *Settings) parameters(query string) error {
 		}
 		s.Cleartext = true
 	}
-	return nil
+	return s.greet(given.Get("hello"))
+}
+
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+
+// greet takes the name to give, which is a domain or an address in brackets.
+func (s *Settings) greet(name string) (err error) {
+	literal, isLiteral := strings.CutPrefix(name, "[")
+	literal, closed := strings.CutSuffix(literal, "]")
+	s.Hello, err = notifications.ASCIIDomain(name)
+	switch {
+	case name == "", isLiteral && closed && net.ParseIP(strings.TrimPrefix(literal, "IPv6:")) != nil, err == nil && hostName.MatchString(s.Hello):
+		return nil
+	default:
+		return errors.New("hello must be a domain such as mail.example.com, or an address in brackets such as [192.0.2.1]")
+	}
 }
 
 // verifies reports whether the server's certificate is checked.

@@ -42,6 +42,7 @@ func TestWhatAURLSays(t *testing.T) {
 			s.User, s.Password = "shop@example.com", "a@b" // as Go reads it, and others do
 		}),
 		"smtp://shop:p%C3%A4ss+w:rd@mail":        with(func(s *smtp.Settings) { s.User, s.Password = "shop", "päss+w:rd" }),
+		"smtp://mail?hello=a.example":            with(func(s *smtp.Settings) { s.Hello = "a.example" }),
 		"smtp://shop:s3cret@mail?auth=cleartext": with(func(s *smtp.Settings) { s.User, s.Password, s.Cleartext = "shop", "s3cret", true }),
 	} {
 		got, err := smtp.Parse(url)
@@ -60,6 +61,7 @@ func TestAURLThatCannotBeUsed(t *testing.T) {
 		encode  = "it cannot be read: " + percent
 		apart   = "user and password cannot be told from the rest: " + percent
 		login   = "a login needs a user and a password: smtp://user:password@mail.example.com:587"
+		hello   = "hello must be a domain such as mail.example.com, or an address in brackets such as [192.0.2.1]"
 		unread  = "host and port cannot be read: they must be like mail.example.com:587, the port a number from 1 to 65535; and " + percent
 		tls     = "tls must be one of offered, required, opportunistic, insecure and none (with smtps:// only insecure)"
 	)
@@ -92,13 +94,18 @@ func TestAURLThatCannotBeUsed(t *testing.T) {
 		"smtp://:s3cret@mail":                    login,
 		"smtp://mail/inbox":                      "after host and port only parameters may follow, as in smtp://mail.example.com:25?tls=required",
 		"smtp://mail#a":                          "after host and port only parameters may follow, as in smtp://mail.example.com:25?tls=required",
+		"smtp://mail?hello=our%20server":         hello,
+		"smtp://mail?hello=-":                    hello,
+		"smtp://mail?hello=a..b":                 hello,
+		"smtp://mail?hello=[mail]":               hello,
+		"smtp://mail?hello=a%0D%0AMAIL":          hello,
 		"smtp://mail?tls=always":                 tls,
 		"smtps://mail?tls=yes":                   tls,
 		"smtp://mail?tls=immediate":              tls,
 		"smtp://mail?tls":                        "the parameter tls has no value",
 		"smtp://mail?tls=none&tls=required":      "the parameter tls is given more than once",
-		"smtp://mail?starttls=true":              `there is no parameter "starttls": there are tls, ca and auth`,
-		"smtp://mail?TLS=none":                   `there is no parameter "TLS": there are tls, ca and auth`,
+		"smtp://mail?starttls=true":              `there is no parameter "starttls": there are tls, ca, auth and hello`,
+		"smtp://mail?TLS=none":                   `there is no parameter "TLS": there are tls, ca, auth and hello`,
 		"smtp://mail?tls=%zz":                    "its parameters cannot be read: they must be like ?tls=required&ca=/etc/ssl/own-ca.pem",
 		"smtps://mail?tls=none":                  "tls=none has no meaning with smtps://, which is always encrypted: leave it out, or use smtp://",
 		"smtps://mail?tls=opportunistic":         "tls=opportunistic has no meaning with smtps://, which is always encrypted: leave it out, or use smtp://",
@@ -114,9 +121,9 @@ func TestAURLThatCannotBeUsed(t *testing.T) {
 func TestAFileWithoutCertificates(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "ca.pem")
-	_, err := smtp.New(smtp.Settings{CA: path})
+	_, err := smtp.New(smtp.Settings{CA: path}, "example.com")
 	require.EqualError(t, err, "ca: open "+path+": no such file or directory")
 	require.NoError(t, os.WriteFile(path, []byte("x"), 0o600))
-	_, err = smtp.New(smtp.Settings{CA: path})
+	_, err = smtp.New(smtp.Settings{CA: path}, "example.com")
 	require.EqualError(t, err, "ca: "+path+" has no certificate in it: it must be in PEM form (-----BEGIN CERTIFICATE-----)")
 }
