@@ -35,12 +35,15 @@ func (s *shop) acts(tag string) []act {
 	money := payments.New(box("payments"), generous{})
 	customers := users.New(box("users"), now)
 	log := journal.New(s.databases["journal"])
-	mails := notifications.New(s.databases["notifications"], notifications.Options{
-		Addresses: func(context.Context, string) (notifications.Address, error) {
-			return notifications.Address{Email: "ada@example.com"}, nil
-		},
-		Sender: postbox{}, From: mail.Address{Address: "shop@example.com"}, Now: now,
-	})
+	mailing := func(by postbox) *notifications.Service {
+		return notifications.New(s.databases["notifications"], notifications.Options{
+			Addresses: func(context.Context, string) (notifications.Address, error) {
+				return notifications.Address{Email: "ada@example.com"}, nil
+			},
+			Sender: by, From: mail.Address{Address: "shop@example.com"}, Now: now,
+		})
+	}
+	mails := mailing(postbox{})
 	placement := func(n int) orders.Placement {
 		return orders.Placement{
 			CustomerID: "c-1", IdempotencyKey: fmt.Sprint(tag, "-", n), PaymentMethod: "pm_card_visa", Lines: []orders.Wanted{{SKU: "tea", Quantity: 1}},
@@ -151,6 +154,10 @@ func (s *shop) acts(tag string) []act {
 		{"journal", "timeline", func(ctx context.Context) error { _, err := log.Events(ctx, "o-7"); return err }},
 		{"notifications", "send", func(ctx context.Context) error {
 			event, _ := events.New("orders", tag, 1, now(), events.OrderCancelled{OrderID: tag, CustomerID: "c-7"})
+			silent := mailing(postbox{&notifications.Failure{Doubtful: true, Err: errors.New("no answer")}})
+			if _, err := silent.Listener().Effect(ctx, event); err == nil {
+				return errors.New("a mail was sent without an answer")
+			}
 			record, err := mails.Listener().Effect(ctx, event)
 			if err != nil {
 				return err
@@ -172,10 +179,10 @@ func (s *shop) acts(tag string) []act {
 	}
 }
 
-// postbox takes every mail.
-type postbox struct{}
+// postbox answers every mail like this.
+type postbox struct{ says error }
 
-func (postbox) Send(context.Context, notifications.Message) error { return nil }
+func (p postbox) Send(context.Context, notifications.Message) error { return p.says }
 
 // generous is a provider that always says yes.
 type generous struct{ payments.Gateway }

@@ -42,6 +42,7 @@ func TestTheCollectorShowsHowEachListenerStands(t *testing.T) {
 			"orderly_inbox_attempts_total audit done": 2, "orderly_inbox_attempts_total audit failed": 0,
 			"orderly_inbox_attempts_total idle done": 0, "orderly_inbox_attempts_total idle failed": 0,
 			"orderly_inbox_oldest_seconds audit": 60, "orderly_inbox_oldest_seconds idle": 0,
+			"orderly_inbox_due_seconds audit": 60, "orderly_inbox_due_seconds idle": 0,
 		}, figures)
 	})
 }

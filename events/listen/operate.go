@@ -133,6 +133,9 @@ type Stat struct {
 	// Pending and Dead are what the table holds now; Oldest is when the first of the pending arrived, zero when none waits.
 	Pending, Dead int64
 	Oldest        time.Time
+	// Due is when the first of the pending was due, or will be: long ago where the workers do not keep pace, or where it is behind another
+	// of its subject; zero when none waits.
+	Due time.Time
 	// Done and Failed count attempts of this process since it opened the inbox.
 	Done, Failed int64
 }
@@ -144,10 +147,11 @@ func (in *Inbox) Stats(ctx context.Context) ([]Stat, error) {
 		State    string        `db:"state"`
 		Events   int64         `db:"events"`
 		Oldest   database.Time `db:"oldest"`
+		Due      database.Time `db:"due"`
 	}
 	// Done events are not counted here: there are as many as the window of Prune is long.
 	if err := in.db.Select(ctx, &rows, `
-		SELECT listener, state, COUNT(*) AS events, MIN(received_at) AS oldest
+		SELECT listener, state, COUNT(*) AS events, MIN(received_at) AS oldest, MIN(next_attempt_at) AS due
 		FROM inbox WHERE state IN ('pending', 'dead') GROUP BY listener, state`); err != nil {
 		return nil, fmt.Errorf("count the inbox: %w", err)
 	}
@@ -158,7 +162,7 @@ func (in *Inbox) Stats(ctx context.Context) ([]Stat, error) {
 			switch {
 			case r.Listener != l.Name:
 			case r.State == "pending":
-				stats[i].Pending, stats[i].Oldest = r.Events, r.Oldest.Time
+				stats[i].Pending, stats[i].Oldest, stats[i].Due = r.Events, r.Oldest.Time, r.Due.Time
 			default:
 				stats[i].Dead = r.Events
 			}

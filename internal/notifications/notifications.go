@@ -59,10 +59,11 @@ func New(db *database.DB, o Options) *Service {
 }
 
 // Listener sends the mails; it belongs into an inbox on the same database. Each mail goes out at least once, always under the
-// same Message-ID. One that cannot be sent does not hold back the next about the same order.
+// same Message-ID. It is tried for three days. While it waits, later mails about the same order or customer wait behind it, and no others;
+// once it is given up, they pass it.
 func (s *Service) Listener() listen.Listener {
 	return listen.Listener{
-		Subscription: Subscription, Unordered: true, Timeout: attemptTimeout, Effect: s.send,
+		Subscription: Subscription, Unordered: true, Timeout: attemptTimeout, Schedule: schedule, Effect: s.send,
 	}
 }
 
@@ -89,7 +90,7 @@ func (s *Service) send(ctx context.Context, e events.Event) (listen.Record, erro
 		return nil, listen.Permanent(fmt.Errorf("write the mail about event %s: %w", e.ID, err))
 	}
 	if err := s.sender.Send(ctx, message); err != nil {
-		return nil, s.failed(e, err)
+		return nil, s.failed(ctx, e, err)
 	}
 	sentAt := s.now()
 	return func(ctx context.Context, tx *sqlx.Tx) error {

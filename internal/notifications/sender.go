@@ -2,12 +2,7 @@ package notifications
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
-
-	"example.com/orderly/events"
-	"example.com/orderly/events/listen"
 )
 
 // SendTimeout is how long a Sender may take over one message.
@@ -44,13 +39,3 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Err.Error() }
 func (f *Failure) Unwrap() error { return f.Err }
-
-// failed says whether a mail that was not accepted is tried again.
-func (s *Service) failed(e events.Event, err error) error {
-	failure, _ := errors.AsType[*Failure](err)
-	err = fmt.Errorf("send the mail about event %s: %w", e.ID, err)
-	if failure != nil && failure.Outcome == Recipient {
-		return listen.Permanent(err)
-	}
-	return err
-}

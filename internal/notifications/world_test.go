@@ -98,14 +98,9 @@ func (w *world) run(service *notifications.Service, given ...events.Event) (inbo
 	w.t.Helper()
 	inbox, err := listen.Open(w.t.Context(), w.db.Pool(), string(w.db.Engine()), []listen.Listener{service.Listener()}, listen.Options{
 		Now: w.now, Log: slog.New(slog.NewTextHandler(w.log, nil)), Poll: 5 * time.Millisecond,
-		Schedule: []time.Duration{time.Minute, time.Minute},
 	})
 	require.NoError(w.t, err)
-	for _, event := range given {
-		message, err := listen.Encode(event)
-		require.NoError(w.t, err)
-		require.NoError(w.t, inbox.Store(w.t.Context(), "notifications", []listen.Message{message}))
-	}
+	w.store(inbox, given...)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- inbox.Run(ctx) }()
@@ -115,6 +110,15 @@ func (w *world) run(service *notifications.Service, given ...events.Event) (inbo
 	})
 	w.t.Cleanup(stop)
 	return inbox, stop
+}
+
+func (w *world) store(inbox *listen.Inbox, given ...events.Event) {
+	w.t.Helper()
+	for _, event := range given {
+		message, err := listen.Encode(event)
+		require.NoError(w.t, err)
+		require.NoError(w.t, inbox.Store(w.t.Context(), "notifications", []listen.Message{message}))
+	}
 }
 
 // reaches waits until the event is in this state after so many failures, and returns what the inbox says about it.
