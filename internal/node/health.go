@@ -41,6 +41,9 @@ func (n *Node) degraded() []api.Check {
 	if n.provider != nil {
 		checks = append(checks, api.Check{Name: "payment provider", Ping: onceAMinute(n.now, n.provider.ping)})
 	}
+	if on := n.stores["notifications"]; on != nil && on.runs {
+		checks = append(checks, api.Check{Name: "mails", Ping: n.notifications.Ping})
+	}
 	if ping := n.messaging.ping(); ping != nil {
 		checks = append(checks, api.Check{Name: "rabbitmq", Ping: ping})
 	}

@@ -1,11 +1,13 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"net/mail"
 	"path/filepath"
 
 	"example.com/orderly/internal/node/config"
+	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/notifications/smtp"
 )
@@ -24,7 +26,7 @@ func mailSettings(cfg config.Config) (from mail.Address, server smtp.Settings, e
 }
 
 // openSender chooses how mails leave, over SMTP or into a folder, and says whom they come from.
-func openSender(p process) (sender notifications.Sender, from mail.Address, err error) {
+func openSender(ctx context.Context, p process) (sender notifications.Sender, from mail.Address, err error) {
 	from, settings, err := mailSettings(p.cfg)
 	if err != nil {
 		return nil, from, err
@@ -40,6 +42,9 @@ func openSender(p process) (sender notifications.Sender, from mail.Address, err 
 	server, err := smtp.New(settings, notifications.DomainOf(from))
 	if err != nil {
 		return nil, from, fmt.Errorf("SMTP_URL: %w", err)
+	}
+	if err := lifecycle.Briefly(ctx, server.Check); err != nil && ctx.Err() == nil {
+		p.say("Mails wait until the mail server takes them (SMTP_URL): " + err.Error())
 	}
 	return server, from, nil
 }

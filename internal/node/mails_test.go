@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/internal/node/config"
+	"example.com/orderly/internal/notifications/smtp/smtptest"
 )
 
 // What is wrong with the settings of mails is one line that names the variable and not the password, whatever the process does.
@@ -40,6 +41,19 @@ func TestASettingOfMailsThatCannotBeUsed(t *testing.T) {
 func TestAFileWithCertificatesThatIsMissing(t *testing.T) {
 	t.Parallel()
 	cfg := config.Config{MailFrom: "shop@example.com", SMTPURL: "smtp://mail?ca=/nowhere/ca.pem"}
-	_, _, err := openSender(newProcess(cfg, false, slog.New(slog.DiscardHandler), func(string) {}))
+	_, _, err := openSender(t.Context(), newProcess(cfg, false, slog.New(slog.DiscardHandler), func(string) {}))
 	require.EqualError(t, err, "SMTP_URL: ca: open /nowhere/ca.pem: no such file or directory")
+}
+
+// A login that is refused shows at the start, and keeps nothing else of the process from working.
+func TestAMailServerThatRefusesUsIsSaidAtTheStart(t *testing.T) {
+	t.Parallel()
+	server := smtptest.New(t, "AUTH PLAIN")
+	server.Answer("AUTH", "535 5.7.8 no")
+	var said []string
+	cfg := config.Config{MailFrom: "shop@example.com", SMTPURL: "smtp://shop:s3cret@" + server.Addr}
+	_, _, err := openSender(t.Context(), newProcess(cfg, false, slog.New(slog.DiscardHandler), func(line string) { said = append(said, line) }))
+	require.NoError(t, err)
+	require.Equal(t, []string{`Mails wait until the mail server takes them (SMTP_URL): AUTH: the server answered 535 5.7.8 (no): ` +
+		`the server refuses the login: check user and password in SMTP_URL`}, said)
 }

@@ -119,7 +119,8 @@ func openNotifications(ctx context.Context, n *Node, st *store) (_ handlers, err
 	}
 	options := notifications.Options{Addresses: addresses, Now: n.now, Log: n.log}
 	if st.runs { // elsewhere mails are only shown
-		if options.Sender, options.From, err = openSender(n.process); err != nil {
+		options.Metrics = notifications.NewMetrics(n.metrics)
+		if options.Sender, options.From, err = openSender(ctx, n.process); err != nil {
 			return handlers{}, err
 		}
 	}

@@ -29,7 +29,7 @@ func TestAMailIsTriedForDays(t *testing.T) {
 		w.offset.Store(int64(waited))
 	}
 	entry := w.reaches(inbox, event, "dead", len(waits)+1)
-	require.Contains(t, entry.Reason, "421 4.3.2 down for the night")
+	require.Contains(t, entry.Reason, "421 4.3.2 (down for the night)")
 	require.Equal(t, 77, entry.Attempts)
 	require.Equal(t, 71*time.Hour+51*time.Minute+10*time.Second, waited)
 	require.Equal(t, time.Hour, longest, "a server that is back gets a mail within this time")

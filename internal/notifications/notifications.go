@@ -42,6 +42,7 @@ type Service struct {
 	sender    Sender
 	from      mail.Address
 	now       func() time.Time
+	watch     watch
 }
 
 // Options are what a Service works with. One that only lists mails needs none of it.
@@ -50,12 +51,16 @@ type Options struct {
 	Sender    Sender
 	From      mail.Address // that mails come from, by ParseFrom
 	Now       func() time.Time
+	Metrics   *Metrics // nil for none
 	Log       *slog.Logger
 }
 
 // New returns the service in db.
 func New(db *database.DB, o Options) *Service {
-	return &Service{log: o.Log, db: db, addresses: o.Addresses, sender: o.Sender, from: o.From, now: o.Now}
+	return &Service{
+		log: o.Log, db: db, addresses: o.Addresses, sender: o.Sender, from: o.From, now: o.Now,
+		watch: watch{log: o.Log, now: o.Now, metrics: o.Metrics, failing: map[string]bool{}},
+	}
 }
 
 // Listener sends the mails; it belongs into an inbox on the same database. Each mail goes out at least once, always under the
@@ -89,7 +94,9 @@ func (s *Service) send(ctx context.Context, e events.Event) (listen.Record, erro
 	if err != nil {
 		return nil, listen.Permanent(fmt.Errorf("write the mail about event %s: %w", e.ID, err))
 	}
-	if err := s.sender.Send(ctx, message); err != nil {
+	err = s.sender.Send(ctx, message)
+	s.watch.saw(ctx, e.ID, err)
+	if err != nil {
 		return nil, s.failed(ctx, e, err)
 	}
 	sentAt := s.now()

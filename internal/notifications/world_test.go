@@ -33,6 +33,8 @@ type world struct {
 	db     *database.DB
 	log    *lines
 	offset atomic.Int64
+	// metrics are those of the services; nil for none.
+	metrics *notifications.Metrics
 
 	lock      sync.Mutex
 	customers map[string]notifications.Address
@@ -89,7 +91,7 @@ func (w *world) serviceFrom(address string, sender notifications.Sender) *notifi
 	from, err := notifications.ParseFrom(address)
 	require.NoError(w.t, err)
 	return notifications.New(w.db, notifications.Options{
-		Addresses: w.lookUp, Sender: sender, From: from, Now: w.now, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		Addresses: w.lookUp, Sender: sender, From: from, Now: w.now, Metrics: w.metrics, Log: slog.New(slog.NewTextHandler(w.log, nil)),
 	})
 }
 

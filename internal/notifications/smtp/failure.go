@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"example.com/orderly/internal/notifications"
 )
@@ -45,7 +46,7 @@ func (c *conversation) judge(at place, reply *textproto.Error) (notifications.Ou
 	switch at {
 	case rcptTo, data, end: // not the server's text, which repeats the recipient's address
 	default:
-		said = quote(code + " " + reply.Msg)
+		said += " (" + oneLine(strings.TrimSpace(strings.TrimPrefix(reply.Msg, status))) + ")"
 	}
 	return means.outcome, fmt.Errorf("%s: the server answered %s: %s", at, said, means.meaning)
 }
@@ -90,11 +91,16 @@ func refused(at place, format string, args ...any) error {
 	return &notifications.Failure{Outcome: notifications.Operator, Err: fmt.Errorf("%s: "+format, append([]any{at}, args...)...)}
 }
 
-// quote is a server's answer in one line.
-func quote(text string) string {
-	runes := []rune(strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " "))
+// oneLine is a server's text in one line of a log.
+func oneLine(text string) string {
+	runes := []rune(strings.Join(strings.Fields(text), " "))
+	for i, r := range runes {
+		if !unicode.IsPrint(r) {
+			runes[i] = '?'
+		}
+	}
 	if len(runes) > maxQuote {
 		runes = append(runes[:maxQuote], '…')
 	}
-	return strconv.Quote(string(runes))
+	return string(runes)
 }

@@ -78,6 +78,15 @@ func (s *Server) Send(ctx context.Context, m notifications.Message) error {
 	return nil
 }
 
+// Check connects, encrypts and logs in as for a mail, and sends none. The error is one of Send.
+func (s *Server) Check(ctx context.Context) error {
+	c, err := s.open(ctx)
+	if err == nil {
+		c.close()
+	}
+	return err
+}
+
 func (s *Server) address() string { return net.JoinHostPort(s.Host, strconv.Itoa(s.Port)) }
 
 func (s *Server) secure() *tls.Config {

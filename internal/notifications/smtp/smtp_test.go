@@ -158,3 +158,17 @@ func TestTheNameThatWeGive(t *testing.T) {
 	require.NoError(t, client(t, server.URL()).Send(t.Context(), message))
 	require.Contains(t, server.Commands(), "EHLO example.com\nHELO example.com\nMAIL FROM:<shop@example.com>\n")
 }
+
+func TestACheckSendsNothing(t *testing.T) {
+	t.Parallel()
+	server := smtptest.New(t, "AUTH PLAIN")
+	sender := client(t, "smtp://shop:s3cret@"+server.Addr)
+	require.NoError(t, sender.Check(t.Context()))
+	requireLeft(t, server)
+	require.Contains(t, server.Commands(), "password |shop|s3cret\nQUIT")
+	require.NotContains(t, server.Commands(), "MAIL")
+
+	server.Answer("AUTH", "535 5.7.8 no")
+	require.EqualError(t, sender.Check(t.Context()),
+		`AUTH: the server answered 535 5.7.8 (no): the server refuses the login: check user and password in SMTP_URL`)
+}
