@@ -47,7 +47,7 @@ func Open(ctx context.Context, name, rawURL string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := db.Ping(ctx); err != nil {
+	if err := db.read.PingContext(ctx); err != nil {
 		_ = db.Close()
 		return nil, openError(name, rawURL, err)
 	}

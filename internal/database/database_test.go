@@ -273,7 +273,8 @@ func TestHowAConnectionEndsIsToldFromADefect(t *testing.T) {
 		"the asker has left":                 {context.Canceled, fault.Internal},
 		"no such row":                        {sql.ErrNoRows, fault.Internal},
 		"a duplicate":                        {&pgconn.PgError{Code: "23505"}, fault.Internal},
-		"a statement took too long":          {&pgconn.PgError{Code: "57014"}, fault.Internal},
+		"a statement took too long":          {&pgconn.PgError{Code: "57014"}, fault.Unavailable},
+		"the right to do it was taken away":  {&pgconn.PgError{Code: "42501"}, fault.Unavailable},
 		"a service's own word":               {fault.New(fault.Declined, "no", "no"), fault.Declined},
 	} {
 		t.Run(name, func(t *testing.T) {

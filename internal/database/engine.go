@@ -56,7 +56,7 @@ func (db *DB) ForbiddenTable(ctx context.Context) (table string, err error) {
 		WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
 		  AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
 		       AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))`)
-	return table, err
+	return table, explained(err)
 }
 
 func quoteIdentifier(name string) string {

@@ -1,117 +1,83 @@
 package database
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"example.com/orderly/internal/fault"
-	"example.com/orderly/internal/sqlite"
 )
 
-// SQLSTATE codes of transactions that lost to another one and succeed when run again
-// (PostgreSQL, appendix A: serialization_failure, deadlock_detected, lock_not_available).
-var lostStates = map[string]bool{"40001": true, "40P01": true, "55P03": true}
-
-func lostToAnother(err error) bool {
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return lostStates[pg.Code]
-	}
-	return sqlite.IsBusy(err)
-}
-
-// classify marks failures of the database itself as Unavailable, so that callers can answer "later" instead of "defect". All
-// other errors pass unchanged.
-func classify(err error) error {
-	if err == nil || !serverGone(err) {
-		return err
-	}
-	if _, already := fault.As(err); already {
-		return err
-	}
-	return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, "database_unavailable", "the database does not answer"), err)
-}
-
-// endings are the errors of a connection that the server or the network has ended.
-var endings = []error{
-	driver.ErrBadConn, sql.ErrConnDone, pgconn.ErrConnClosed, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, context.DeadlineExceeded,
-}
-
-func serverGone(err error) bool {
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
-		// Classes 08 connection, 53 resources, 57P shutdown; and our own transactions that lost too often.
-		return strings.HasPrefix(pg.Code, "08") || strings.HasPrefix(pg.Code, "53") || strings.HasPrefix(pg.Code, "57P") ||
-			lostStates[pg.Code]
-	}
-	if lostToAnother(err) {
-		return true
-	}
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[net.Error](err); ok {
-		return true
-	}
-	for _, end := range endings {
-		if errors.Is(err, end) {
-			return true
-		}
-	}
-	return false
-}
+const (
+	// CodeUnavailable is the code of a fault after which the same request may succeed later.
+	CodeUnavailable = "database_unavailable"
+	// CodeNeedsOperator is the code of one that lasts until a person has done something. The log says what.
+	CodeNeedsOperator = "database_needs_operator"
+)
 
 // ErrNoDatabase is in what Open returns when the server is there and the database is not.
 var ErrNoDatabase = errors.New("there is no such database")
 
-// explained adds the remedy to what a server refuses and waiting cannot mend. All other errors pass unchanged.
-func explained(err error) error {
+// lostToAnother reports that the transaction may succeed when it is run again at once.
+func lostToAnother(err error) bool {
+	v, ok := judge(err)
+	return ok && v.again
+}
+
+// classify makes failures of the database Unavailable, so that callers can answer "later" instead of "defect". All other errors pass
+// unchanged.
+func classify(err error) error {
 	if err == nil {
 		return nil
 	}
-	if refused := explainedTLS(err); refused != nil {
-		return refused
-	}
-	pg, ok := errors.AsType[*pgconn.PgError](err)
-	if !ok {
+	if _, already := fault.As(err); already {
 		return err
 	}
-	remedies := map[string]string{
-		"28P01": "check the user and the password",
-		"28000": "check the user, the password and whether the server asks for TLS (sslmode)",
-		"42501": "grant the login that right, or use another login",
-	}
-	if pg.Code == "3D000" {
-		return fmt.Errorf("PostgreSQL says: %s (%s); %w: run orderly migrate, or check the name", pg.Message, pg.Code, ErrNoDatabase)
-	}
-	remedy, known := remedies[pg.Code]
-	if !known {
+	switch v, _ := judge(err); v.means {
+	case passes:
+		return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, CodeUnavailable, "the database does not answer"), err)
+	case person:
+		return fmt.Errorf("%w: %w; %s", fault.New(fault.Unavailable, CodeNeedsOperator, "the database needs an operator"), err, v.why)
+	default:
 		return err
 	}
-	return fmt.Errorf("PostgreSQL says: %s (%s); %s", pg.Message, pg.Code, remedy)
 }
 
-// explainedTLS names what is wrong where the two sides do not agree on TLS; nil for any other error. It is not Unavailable: the server is
-// there. Hence its words alone, without what it wraps.
-func explainedTLS(err error) error {
-	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
-	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
-	_, plain := errors.AsType[tls.RecordHeaderError](err)
+// ErrPooler is in what Open returns when a pooler before the server refuses (08P01), for a reason that it does not tell as an SQLSTATE. It is
+// Unavailable, but worth waiting for only while a server may be starting behind it.
+var ErrPooler = errors.New("if this lasts, see what the pooler knows of the database, the user and its password")
+
+// explained is classify for a start: what needs a person is not Unavailable, and says what to do in one line.
+func explained(err error) error {
+	v, ok := judge(err)
+	said := sqlstate(err)
 	switch {
-	case untrusted, unknown:
-		return fmt.Errorf("the server's certificate is not trusted (%s); correct the host, or name who signed it with sslrootcert=...", err.Error())
-	case plain, strings.Contains(err.Error(), "server refused TLS connection"): // pgx has no type for it
-		return fmt.Errorf("the server does not speak TLS (%s); correct sslmode, or have TLS turned on there", err.Error())
+	case !ok:
+		return err
+	case v.means == passes && said == nil:
+		return classify(err)
+	case v.means == passes:
+		waits := fault.New(fault.Unavailable, CodeUnavailable, "%s; %s", inOneLine(err), v.why)
+		if said.Code == "08P01" {
+			return fmt.Errorf("%w: %w", waits, ErrPooler)
+		}
+		return waits
+	case said != nil && said.Code == "3D000":
+		return fmt.Errorf("%s; %w: %s", inOneLine(err), ErrNoDatabase, v.why)
+	case v.means == person:
+		return fmt.Errorf("%s; %s", inOneLine(err), v.why)
 	}
-	return nil
+	return err
+}
+
+// inOneLine is what the server says, or else the failure without the lines that pgx writes around it.
+func inOneLine(err error) string {
+	if said := sqlstate(err); said != nil {
+		return fmt.Sprintf("PostgreSQL says: %s (%s)", said.Message, said.Code)
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
 }
 
 // ignoreDone drops the error of returning a connection that the server has already closed: the transaction's own error, if

@@ -40,7 +40,7 @@ func (db *DB) Migrate(ctx context.Context, sets ...Migrations) error {
 			return fmt.Errorf("migrate database %s, set %s: %w", db.name, set.Set, err)
 		}
 		if _, err := provider.Up(ctx); err != nil {
-			return fmt.Errorf("migrate database %s, set %s: %w", db.name, set.Set, explained(classify(err)))
+			return fmt.Errorf("migrate database %s, set %s: %w", db.name, set.Set, explained(err))
 		}
 	}
 	return nil
@@ -53,7 +53,7 @@ func (db *DB) Pending(ctx context.Context, sets ...Migrations) (string, error) {
 		// Asked first, because goose makes the table where it is missing.
 		exists, err := db.hasTable(ctx, versionTable(set))
 		if err != nil {
-			return "", fmt.Errorf("look for the schema version of database %s: %w", db.name, err)
+			return "", fmt.Errorf("look for the schema version of database %s: %w", db.name, explained(err))
 		}
 		if !exists {
 			return set.Set, nil
@@ -64,7 +64,7 @@ func (db *DB) Pending(ctx context.Context, sets ...Migrations) (string, error) {
 		}
 		pending, err := provider.HasPending(ctx)
 		if err != nil {
-			return "", fmt.Errorf("read the schema version of database %s, set %s: %w", db.name, set.Set, explained(classify(err)))
+			return "", fmt.Errorf("read the schema version of database %s, set %s: %w", db.name, set.Set, explained(err))
 		}
 		if pending {
 			return set.Set, nil

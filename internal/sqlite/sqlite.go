@@ -54,8 +54,16 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 
 // IsBusy reports whether err says that another connection holds a lock on the file.
 func IsBusy(err error) bool {
-	lite, ok := errors.AsType[*sqlite.Error](err)
-	return ok && lite.Code()&0xff == sqlite3.SQLITE_BUSY
+	code, ok := Code(err)
+	return ok && code == sqlite3.SQLITE_BUSY
+}
+
+// Code returns SQLite's primary result code; ok is false where err has none.
+func Code(err error) (code int, ok bool) {
+	if lite, is := errors.AsType[*sqlite.Error](err); is {
+		return lite.Code() & 0xff, true
+	}
+	return 0, false
 }
 
 // driverConn is all that database/sql asks of a connection and the driver's has.
