@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -107,6 +108,7 @@ func openDatabase(
 		return nil, false, fmt.Errorf("%s is malformed: the URL can't be read", setting)
 	}
 	what := "the " + service + " database (" + setting + ")"
+	pooler := pooler{patience: poolerPatience}
 	open := func(ctx context.Context) (err error) {
 		db, err = database.Open(ctx, service, at)
 		if how.make && c.DatabaseURL != "" && errors.Is(err, database.ErrNoDatabase) {
@@ -115,7 +117,12 @@ func openDatabase(
 				db, err = database.Open(ctx, service, at)
 			}
 		}
-		return err
+		if err == nil && !how.make {
+			if err = checkSchema(ctx, db, migrations); err != nil {
+				err = errors.Join(err, db.Close())
+			}
+		}
+		return pooler.bounded(err)
 	}
 	if how.wait {
 		err = lifecycle.WaitFor(ctx, say, what, open)
@@ -125,17 +132,37 @@ func openDatabase(
 		return db, false, err
 	}
 	if err == nil && how.make {
-		err = db.Migrate(ctx, migrations...)
-	} else if err == nil {
-		err = checkSchema(ctx, db, migrations)
+		if err = db.Migrate(ctx, migrations...); err != nil {
+			err = errors.Join(err, db.Close())
+		}
 	}
-	if err == nil {
-		return db, true, nil
+	if err != nil {
+		return nil, false, fmt.Errorf("%s: %w", setting, err)
 	}
-	if db != nil {
-		_ = db.Close()
+	return db, true, nil
+}
+
+// poolerPatience is how long to wait for a pooler that refuses without saying why. A server behind it that restarts is back sooner, and a name
+// that is wrong stays wrong.
+const poolerPatience = 30 * time.Second
+
+// pooler bounds the wait for a pooler that refuses.
+type pooler struct {
+	patience time.Duration
+	since    time.Time
+}
+
+// bounded returns err; once a pooler has refused for longer than the patience, without what would have it waited for.
+func (p *pooler) bounded(err error) error {
+	switch {
+	case !errors.Is(err, database.ErrPooler):
+		p.since = time.Time{}
+	case p.since.IsZero():
+		p.since = time.Now()
+	case time.Since(p.since) > p.patience:
+		return errors.New(err.Error())
 	}
-	return nil, false, fmt.Errorf("%s: %w", setting, err)
+	return err
 }
 
 func checkSchema(ctx context.Context, db *database.DB, sets []database.Migrations) error {
