@@ -35,6 +35,7 @@ type DB struct {
 	engine Engine
 	write  *sqlx.DB
 	read   *sqlx.DB
+	watch  *watch
 	// What was asked of the server, for metrics.
 	statements, transactions, retries atomic.Int64
 }
@@ -56,7 +57,7 @@ func Open(ctx context.Context, name, rawURL string) (*DB, error) {
 
 // Later is Open without asking whether the server is there: it connects when it is first used.
 func Later(name, rawURL string) (*DB, error) {
-	db := &DB{name: name}
+	db := &DB{name: name, watch: new(watch)}
 	var err error
 	switch {
 	case strings.HasPrefix(rawURL, "postgres://"), strings.HasPrefix(rawURL, "postgresql://"):
@@ -80,7 +81,7 @@ func openError(name, rawURL string, err error) error {
 }
 
 func (db *DB) openPostgres(rawURL string) error {
-	pool, err := PostgresPool(rawURL)
+	pool, err := postgresPool(rawURL, db.watch)
 	if err != nil {
 		return err
 	}
@@ -91,12 +92,12 @@ func (db *DB) openPostgres(rawURL string) error {
 
 // Readers have a pool of their own and never wait for the one that writes (WAL).
 func (db *DB) openSQLite(path string) error {
-	pool, err := SQLitePool(path)
+	pool, err := sqlitePool(path, db.watch)
 	if err != nil {
 		return err
 	}
 	db.write = sqlx.NewDb(pool, "sqlite")
-	db.read = sqlx.NewDb(sqlite.Open(sqliteDSN(path)+"&_query_only=1"), "sqlite")
+	db.read = sqlx.NewDb(sqlite.Open(sqliteDSN(path)+"&_query_only=1", db.watch.saw), "sqlite")
 	db.read.SetMaxOpenConns(maxOpen)
 	db.read.SetMaxIdleConns(maxOpen)
 	return nil
@@ -114,7 +115,8 @@ func (db *DB) Statements() int64 { return db.statements.Load() }
 // Transactions is how many transactions it has begun, single statements that change something among them.
 func (db *DB) Transactions() int64 { return db.transactions.Load() }
 
-// Retries is how many transactions were run again after a deadlock or a serialization failure.
+// Retries is how many transactions and statements were run again: after a deadlock, a serialization failure, or on a connection that was of no
+// use any more.
 func (db *DB) Retries() int64 { return db.retries.Load() }
 
 // Ping asks for a working connection; Unavailable when there is none. It does not queue behind SQLite's one writer.
@@ -136,14 +138,12 @@ func (db *DB) Close() error {
 
 // Get reads one row into dest; sql.ErrNoRows when there is none.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
-	db.statements.Add(1)
-	return classify(db.read.GetContext(ctx, dest, db.read.Rebind(query), args...))
+	return db.reading(ctx, dest, func() error { return db.read.GetContext(ctx, dest, db.read.Rebind(query), args...) })
 }
 
 // Select reads all rows into the slice dest points to.
 func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) error {
-	db.statements.Add(1)
-	return classify(db.read.SelectContext(ctx, dest, db.read.Rebind(query), args...))
+	return db.reading(ctx, dest, func() error { return db.read.SelectContext(ctx, dest, db.read.Rebind(query), args...) })
 }
 
 // Exec runs one statement by itself, which is a transaction of its own, and returns how many rows it changed. When ctx ends while it
@@ -169,7 +169,7 @@ func (db *DB) Change(ctx context.Context, dest any, query string, args ...any) e
 // ChangeAll is Exec for a statement that returns the rows it changed, all of them, into the slice dest points to.
 func (db *DB) ChangeAll(ctx context.Context, dest any, query string, args ...any) error {
 	return db.alone(ctx, func(ctx context.Context) error {
-		reflect.ValueOf(dest).Elem().SetZero() // what a run that lost to another one has read
+		forget(dest)
 		return db.write.SelectContext(ctx, dest, db.write.Rebind(query), args...)
 	})
 }
@@ -183,6 +183,18 @@ func (db *DB) alone(ctx context.Context, run func(ctx context.Context) error) er
 		return run(ctx)
 	})
 }
+
+// reading runs a statement that changes nothing, again where that helps.
+func (db *DB) reading(ctx context.Context, dest any, run func() error) error {
+	return db.retrying(ctx, func() error {
+		forget(dest)
+		db.statements.Add(1)
+		return run()
+	})
+}
+
+// forget empties dest of what an earlier run has read.
+func forget(dest any) { reflect.ValueOf(dest).Elem().SetZero() }
 
 func redacted(rawURL string) string {
 	parsed, err := url.Parse(rawURL)

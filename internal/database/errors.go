@@ -20,12 +20,6 @@ const (
 // ErrNoDatabase is in what Open returns when the server is there and the database is not.
 var ErrNoDatabase = errors.New("there is no such database")
 
-// lostToAnother reports that the transaction may succeed when it is run again at once.
-func lostToAnother(err error) bool {
-	v, ok := judge(err)
-	return ok && v.again
-}
-
 // classify makes failures of the database Unavailable, so that callers can answer "later" instead of "defect". All other errors pass
 // unchanged.
 func classify(err error) error {

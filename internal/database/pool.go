@@ -20,6 +20,10 @@ import (
 // a few busy connections better than many waiting ones.
 const maxOpen = 4
 
+// longestLife is how long a connection to PostgreSQL is used. A name that leads to another server, a pooler that spreads its clients and a setting
+// of the login are heeded after it at the latest.
+const longestLife = 15 * time.Minute
+
 // Session is what a connection to PostgreSQL is told first. These are no parameters of the connection, which poolers refuse.
 //
 // The time-out ends the transaction of a process whose machine has failed, so that it does not keep its locks for longer than a
@@ -30,29 +34,39 @@ const Session = `SET idle_in_transaction_session_timeout = 60000; SET enable_seq
 
 // PostgresPool returns a pool on the PostgreSQL database at rawURL, each connection of which is told Session first. It connects
 // when it is first used. The error never quotes the password.
-func PostgresPool(rawURL string) (*sql.DB, error) {
+func PostgresPool(rawURL string) (*sql.DB, error) { return postgresPool(rawURL, new(watch)) }
+
+func postgresPool(rawURL string, seen *watch) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(rawURL)
 	if err != nil {
 		return nil, errors.New("the URL cannot be read") // the driver's own message may quote the password
 	}
-	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, Session)
-		return err
+	s := sessions{seen}
+	config.Tracer = s
+	pool := stdlib.OpenDB(*config, stdlib.OptionResetSession(s.reusable), stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		s.begun(conn)
+		if _, err := conn.Exec(ctx, Session); err != nil {
+			return errors.Join(err, conn.Close(ctx)) // the driver would leave it open
+		}
+		return nil
 	}))
 	pool.SetMaxOpenConns(maxOpen)
 	pool.SetMaxIdleConns(maxOpen)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
+	pool.SetConnMaxLifetime(longestLife)
 	return pool, nil
 }
 
 // SQLitePool opens the file at path for writing; the file and its folder are made when missing. SQLite allows one writer: one
 // connection whose transactions take the write lock at BEGIN never has to upgrade a read lock, which is what makes SQLITE_BUSY
 // unavoidable.
-func SQLitePool(path string) (*sql.DB, error) {
+func SQLitePool(path string) (*sql.DB, error) { return sqlitePool(path, new(watch)) }
+
+func sqlitePool(path string, seen *watch) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	pool := sqlite.Open(sqliteDSN(path))
+	pool := sqlite.Open(sqliteDSN(path), seen.saw)
 	pool.SetMaxOpenConns(1)
 	if err := pool.Ping(); err != nil { // this makes the file
 		return nil, errors.Join(classify(err), pool.Close())
@@ -73,7 +87,7 @@ func Over(name string, engine Engine, pool *sql.DB) *DB {
 		driver = "pgx"
 	}
 	on := sqlx.NewDb(pool, driver)
-	return &DB{name: name, engine: engine, write: on, read: on}
+	return &DB{name: name, engine: engine, write: on, read: on, watch: new(watch)}
 }
 
 // Pool is the pool that writes; the DB closes it. On SQLite it has a single connection, so a caller that holds a transaction on it

@@ -33,11 +33,12 @@ func (db *DB) InTx(ctx context.Context, work func(tx *Tx) error) error {
 	return db.retrying(ctx, func() error { return db.inTxOnce(ctx, work) })
 }
 
-// retrying runs a transaction again that lost to another one.
+// retrying runs a transaction again that lost to another one, and once that met a connection which was of no use.
 func (db *DB) retrying(ctx context.Context, run func() error) error {
 	for attempt := 0; ; attempt++ {
 		err := run()
-		if err == nil || !lostToAnother(err) || attempt == maxRetries || ctx.Err() != nil {
+		v, _ := judge(err)
+		if !v.again || attempt == maxRetries || v.reconnect && attempt > 0 || ctx.Err() != nil {
 			return classify(err)
 		}
 		db.retries.Add(1)

@@ -34,8 +34,12 @@ type verdict struct {
 	means means
 	// why is the reason, and where a person is needed what to do.
 	why string
-	// again says that the transaction lost to another one and is worth running again at once.
+	// again says that the transaction is worth running again at once: it lost to another one, or its connection was of no use.
 	again bool
+	// reconnect says that the connections there are should not be used any more.
+	reconnect bool
+	// unwritable says that the reason is not the statement's own: other writes will be refused, too.
+	unwritable bool
 }
 
 // judge finds the verdict on err; ok is false where err is no failure of a database. A server that gave an SQLSTATE has been reached, so that this

@@ -59,6 +59,7 @@ func TestEachSQLStateMeansTheSameToAll(t *testing.T) {
 			require.Equal(t, means, said)
 			require.Equal(t, means, fails.step())
 			require.Equal(t, means, fault.CodeOf(fails.listener()))
+			require.Equal(t, http.StatusServiceUnavailable, fails.readiness())
 
 			starting := testenv.NewFailingPostgres(t, nil)
 			starting.RefuseLogins(code, "because")
@@ -88,7 +89,7 @@ func newFailing(t *testing.T, server *testenv.FailingPostgres) failing {
 	people := users.NewCache(nil, users.New(on.box, time.Now), users.CacheOptions{})
 	t.Cleanup(people.Close)
 	return failing{t: t, on: on, api: api.New(api.Config{
-		Users: people, Ready: []api.Check{{Name: "orders database", Ping: on.ping()}},
+		Users: people, Ready: []api.Check{{Name: "orders database", Ping: on.ping(true)}},
 		Registerer: metrics, Gatherer: metrics, Logger: slog.New(slog.DiscardHandler),
 	})}
 }

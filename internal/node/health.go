@@ -11,8 +11,9 @@ func (n *Node) api() *api.API {
 	cfg := api.Config{Registerer: n.metrics, Gatherer: n.metrics, Logger: n.log, Now: n.now}
 	for _, s := range n.roles.services() {
 		st := n.stores[s.Name]
-		check := api.Check{Name: s.Name + " database", Ping: st.ping()}
-		if n.roles.require(s) {
+		required := n.roles.require(s)
+		check := api.Check{Name: s.Name + " database", Ping: st.ping(required)}
+		if required {
 			cfg.Ready = append(cfg.Ready, check)
 		} else {
 			cfg.Degraded = append(cfg.Degraded, check)

@@ -73,15 +73,22 @@ func (s *store) transactions() int64 {
 	return s.db.Transactions() + s.inbox.Transactions()
 }
 
-// ping asks whether the database answers. Of one that was away at the start it also checks the schema, until that is right.
-func (s *store) ping() func(ctx context.Context) error {
+// ping asks whether the database answers, and where it is written to, whether it takes writes. Of one that was away at the start it also checks
+// the schema, until that is right.
+func (s *store) ping(writes bool) func(ctx context.Context) error {
+	ping := s.db.Ping
+	if writes {
+		ping = func(ctx context.Context) error {
+			return s.db.Writable(ctx, func(ctx context.Context) error { return checkSchema(ctx, s.db, s.migrations) })
+		}
+	}
 	if !s.late {
-		return s.db.Ping
+		return ping
 	}
 	var checked atomic.Bool
 	return func(ctx context.Context) error {
 		if checked.Load() {
-			return s.db.Ping(ctx)
+			return ping(ctx)
 		}
 		err := checkSchema(ctx, s.db, s.migrations)
 		checked.Store(err == nil)

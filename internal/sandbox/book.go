@@ -84,7 +84,7 @@ func openBook(ctx context.Context, path string) (*sql.DB, error) {
 	pragmas := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(5000)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 	}}
-	db := sqlite.Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas.Encode())
+	db := sqlite.Open("file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas.Encode(), nil)
 	db.SetMaxOpenConns(1)
 	if _, err := db.ExecContext(ctx, schema); err != nil {
 		return nil, errors.Join(fmt.Errorf("open the sandbox's book %s (is another process using it?): %w", path, err), db.Close())

@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"modernc.org/sqlite"
@@ -21,10 +22,20 @@ const openTimeout = 5 * time.Second
 
 // Open returns a pool on the file that dsn names, as the driver modernc.org/sqlite reads it. Nothing is opened before it is used.
 // Its connections keep their prepared statements: parsing one takes about as long as running it, and the driver itself parses it each
-// time.
-func Open(dsn string) *sql.DB { return sql.OpenDB(connector{dsn}) }
+// time. One whose file can't be used as it should be is thrown away, and the next one opens the file anew; it is made only by the first.
+// failed, where given, is called with each error.
+func Open(dsn string, failed func(err error)) *sql.DB {
+	if failed == nil {
+		failed = func(error) {}
+	}
+	return sql.OpenDB(connector{dsn, failed, new(atomic.Bool)})
+}
 
-type connector struct{ dsn string }
+type connector struct {
+	dsn    string
+	failed func(err error)
+	made   *atomic.Bool // the file is there
+}
 
 // Driver implements driver.Connector.
 func (c connector) Driver() driver.Driver { return &sqlite.Driver{} }
@@ -34,12 +45,18 @@ func (c connector) Driver() driver.Driver { return &sqlite.Driver{} }
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
+	dsn := c.dsn
+	if c.made.Load() {
+		dsn += "&mode=rw" // a file that is gone must not be replaced by an empty one
+	}
 	for {
-		opened, err := c.Driver().Open(c.dsn)
+		opened, err := c.Driver().Open(dsn)
 		if err == nil {
-			return &conn{driverConn: opened.(driverConn), kept: map[string]*keptStatement{}}, nil
+			c.made.Store(true)
+			return &conn{driverConn: opened.(driverConn), kept: map[string]*keptStatement{}, failed: c.failed}, nil
 		}
 		if !IsBusy(err) {
+			c.failed(err)
 			return nil, err
 		}
 		pause := time.NewTimer(time.Duration(rand.IntN(20)+1) * time.Millisecond)
@@ -81,8 +98,43 @@ type driverConn interface {
 // conn is used by one goroutine at a time; database/sql sees to that, also when rows are closed.
 type conn struct {
 	driverConn
-	kept map[string]*keptStatement
+	kept   map[string]*keptStatement
+	failed func(err error)
+	broken bool
 }
+
+// met takes note of err and returns it.
+func (c *conn) met(err error) error {
+	if err == nil {
+		return nil
+	}
+	switch code, _ := Code(err); code {
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOTADB:
+		c.broken = true
+	}
+	c.failed(err)
+	return err
+}
+
+// IsValid implements driver.Validator.
+func (c *conn) IsValid() bool { return !c.broken && c.driverConn.IsValid() }
+
+// BeginTx implements driver.ConnBeginTx.
+func (c *conn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	begun, err := c.driverConn.BeginTx(ctx, options)
+	if err != nil {
+		return nil, c.met(err)
+	}
+	return tx{begun, c}, nil
+}
+
+type tx struct {
+	driver.Tx
+	on *conn
+}
+
+// Commit implements driver.Tx.
+func (t tx) Commit() error { return t.on.met(t.Tx.Commit()) }
 
 type keptStatement struct {
 	driver.StmtExecContext
@@ -104,7 +156,7 @@ func (c *conn) statement(ctx context.Context, query string, args []driver.NamedV
 	}
 	prepared, err := c.PrepareContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, c.met(err)
 	}
 	kept := &keptStatement{prepared.(driver.StmtExecContext), prepared.(driver.StmtQueryContext), prepared.Close, false}
 	c.kept[query] = kept
@@ -117,10 +169,13 @@ func (c *conn) ExecContext(ctx context.Context, query string, args []driver.Name
 	if err != nil {
 		return nil, err
 	}
+	var result driver.Result
 	if kept == nil {
-		return c.driverConn.ExecContext(ctx, query, args)
+		result, err = c.driverConn.ExecContext(ctx, query, args)
+	} else {
+		result, err = kept.ExecContext(ctx, args)
 	}
-	return kept.ExecContext(ctx, args)
+	return result, c.met(err)
 }
 
 // QueryContext implements driver.QueryerContext.
@@ -130,11 +185,12 @@ func (c *conn) QueryContext(ctx context.Context, query string, args []driver.Nam
 		return nil, err
 	}
 	if kept == nil {
-		return c.driverConn.QueryContext(ctx, query, args)
+		rows, err := c.driverConn.QueryContext(ctx, query, args)
+		return rows, c.met(err)
 	}
 	rows, err := kept.QueryContext(ctx, args)
 	if err != nil {
-		return nil, err
+		return nil, c.met(err)
 	}
 	kept.busy = true
 	return &keptRows{rows, kept}, nil

@@ -30,7 +30,7 @@ func open(t testing.TB, with func(dsn string) (*sql.DB, error)) *sql.DB {
 	return pool
 }
 
-func kept(dsn string) (*sql.DB, error) { return sqlite.Open(dsn), nil }
+func kept(dsn string) (*sql.DB, error) { return sqlite.Open(dsn, nil), nil }
 
 func word(t *testing.T, pool *sql.DB, id int) string {
 	t.Helper()
@@ -150,7 +150,7 @@ func TestSeveralOpenOneNewFile(t *testing.T) {
 		errs := make([]error, 8)
 		for i := range errs {
 			all.Go(func() {
-				pool := sqlite.Open(dsn)
+				pool := sqlite.Open(dsn, nil)
 				errs[i] = errors.Join(pool.Ping(), pool.Close())
 			})
 		}
