@@ -32,10 +32,13 @@ func init() {
 // DB is one service's database. Reads outside a transaction may run on another connection than writes.
 type DB struct {
 	name   string
+	rawURL string // of PostgreSQL, with its password; empty where the pool is another's
 	engine Engine
 	write  *sqlx.DB
 	read   *sqlx.DB
 	watch  *watch
+	// patient holds one element while a transaction of this process waits for a lock for longer than lockTimeout.
+	patient chan struct{}
 	// What was asked of the server, for metrics.
 	statements, transactions, retries atomic.Int64
 }
@@ -57,7 +60,7 @@ func Open(ctx context.Context, name, rawURL string) (*DB, error) {
 
 // Later is Open without asking whether the server is there: it connects when it is first used.
 func Later(name, rawURL string) (*DB, error) {
-	db := &DB{name: name, watch: new(watch)}
+	db := &DB{name: name, watch: new(watch), patient: make(chan struct{}, 1)}
 	var err error
 	switch {
 	case strings.HasPrefix(rawURL, "postgres://"), strings.HasPrefix(rawURL, "postgresql://"):
@@ -81,12 +84,13 @@ func openError(name, rawURL string, err error) error {
 }
 
 func (db *DB) openPostgres(rawURL string) error {
-	pool, err := postgresPool(rawURL, db.watch)
+	pool, err := postgresPool(rawURL, db.watch, Session+lockSession)
 	if err != nil {
 		return err
 	}
 	db.write = sqlx.NewDb(pool, "pgx")
 	db.read = db.write
+	db.rawURL = rawURL
 	return nil
 }
 
@@ -138,19 +142,24 @@ func (db *DB) Close() error {
 
 // Get reads one row into dest; sql.ErrNoRows when there is none.
 func (db *DB) Get(ctx context.Context, dest any, query string, args ...any) error {
-	return db.reading(ctx, dest, func() error { return db.read.GetContext(ctx, dest, db.read.Rebind(query), args...) })
+	return db.reading(ctx, func(ctx context.Context, on runner) error {
+		return on.GetContext(ctx, dest, db.read.Rebind(query), args...)
+	})
 }
 
 // Select reads all rows into the slice dest points to.
 func (db *DB) Select(ctx context.Context, dest any, query string, args ...any) error {
-	return db.reading(ctx, dest, func() error { return db.read.SelectContext(ctx, dest, db.read.Rebind(query), args...) })
+	return db.reading(ctx, func(ctx context.Context, on runner) error {
+		forget(dest)
+		return on.SelectContext(ctx, dest, db.read.Rebind(query), args...)
+	})
 }
 
 // Exec runs one statement by itself, which is a transaction of its own, and returns how many rows it changed. When ctx ends while it
 // runs, whether it was done is not known.
 func (db *DB) Exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
-	err = db.alone(ctx, func(ctx context.Context) error {
-		result, err := db.write.ExecContext(ctx, db.write.Rebind(query), args...)
+	err = db.alone(ctx, db.write, func(ctx context.Context, on runner) error {
+		result, err := on.ExecContext(ctx, db.write.Rebind(query), args...)
 		if err == nil {
 			rows, err = result.RowsAffected()
 		}
@@ -161,40 +170,21 @@ func (db *DB) Exec(ctx context.Context, query string, args ...any) (rows int64, 
 
 // Change is Exec for a statement that returns the one row it changed into dest; sql.ErrNoRows when it changed none.
 func (db *DB) Change(ctx context.Context, dest any, query string, args ...any) error {
-	return db.alone(ctx, func(ctx context.Context) error {
-		return db.write.GetContext(ctx, dest, db.write.Rebind(query), args...)
+	return db.alone(ctx, db.write, func(ctx context.Context, on runner) error {
+		return on.GetContext(ctx, dest, db.write.Rebind(query), args...)
 	})
 }
 
 // ChangeAll is Exec for a statement that returns the rows it changed, all of them, into the slice dest points to.
 func (db *DB) ChangeAll(ctx context.Context, dest any, query string, args ...any) error {
-	return db.alone(ctx, func(ctx context.Context) error {
+	return db.alone(ctx, db.write, func(ctx context.Context, on runner) error {
 		forget(dest)
-		return db.write.SelectContext(ctx, dest, db.write.Rebind(query), args...)
+		return on.SelectContext(ctx, dest, db.write.Rebind(query), args...)
 	})
 }
 
-func (db *DB) alone(ctx context.Context, run func(ctx context.Context) error) error {
-	return db.retrying(ctx, func() error {
-		ctx, cancel := context.WithTimeout(ctx, longestTx)
-		defer cancel()
-		db.statements.Add(1)
-		db.transactions.Add(1)
-		return run(ctx)
-	})
-}
-
-// reading runs a statement that changes nothing, again where that helps.
-func (db *DB) reading(ctx context.Context, dest any, run func() error) error {
-	return db.retrying(ctx, func() error {
-		forget(dest)
-		db.statements.Add(1)
-		return run()
-	})
-}
-
-// forget empties dest of what an earlier run has read.
-func forget(dest any) { reflect.ValueOf(dest).Elem().SetZero() }
+// forget empties dest of what a run that lost to another one has read.
+func forget(dest any) { reflect.ValueOf(dest).Elem().SetLen(0) }
 
 func redacted(rawURL string) string {
 	parsed, err := url.Parse(rawURL)

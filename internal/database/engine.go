@@ -124,10 +124,16 @@ func DropPostgres(ctx context.Context, adminURL, name string) error {
 	})
 }
 
+// administer is on a pool that waits for locks as long as they last.
 func administer(ctx context.Context, adminURL string, do func(admin *DB) error) error {
-	admin, err := Open(ctx, "admin", adminURL)
+	pool, err := PostgresPool(adminURL)
 	if err != nil {
-		return err
+		return openError("admin", adminURL, err)
 	}
-	return errors.Join(do(admin), admin.Close())
+	if err = pool.PingContext(ctx); err != nil {
+		err = openError("admin", adminURL, err)
+	} else {
+		err = do(Over("admin", PostgreSQL, pool))
+	}
+	return errors.Join(err, pool.Close())
 }

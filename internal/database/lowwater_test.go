@@ -78,8 +78,7 @@ func TestALookForTheMarkIsNotWaitedForWithoutEnd(t *testing.T) {
 			for _, who := range []string{"the caller that waits for the query of another", "the caller that runs the query"} {
 				select {
 				case err := <-looked:
-					require.ErrorIs(t, err, context.DeadlineExceeded)
-					require.Equal(t, fault.Unavailable, fault.KindOf(err))
+					require.Equal(t, fault.Unavailable, fault.KindOf(err), "%v", err)
 				case <-time.After(30 * time.Second):
 					t.Fatalf("%s has no end", who)
 				}

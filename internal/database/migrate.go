@@ -2,7 +2,9 @@ package database
 
 import (
 	"context"
+	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -28,14 +30,22 @@ func Embedded(set string, files embed.FS) Migrations {
 }
 
 // Migrate applies what is missing of every set, in the order given. It is safe from several processes at once.
-func (db *DB) Migrate(ctx context.Context, sets ...Migrations) error {
+func (db *DB) Migrate(ctx context.Context, sets ...Migrations) (err error) {
 	release, err := db.lockMigrations(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate database %s: %w", db.name, err)
 	}
 	defer release()
+	pool := db.write.DB
+	if db.rawURL != "" {
+		// A table that others use is waited for: it is locked in turn, and they wait behind us.
+		if pool, err = PostgresPool(db.rawURL); err != nil {
+			return openError(db.name, db.rawURL, err)
+		}
+		defer func() { err = errors.Join(err, pool.Close()) }()
+	}
 	for _, set := range sets {
-		provider, err := db.provider(set)
+		provider, err := db.provider(pool, set)
 		if err != nil {
 			return fmt.Errorf("migrate database %s, set %s: %w", db.name, set.Set, err)
 		}
@@ -58,7 +68,7 @@ func (db *DB) Pending(ctx context.Context, sets ...Migrations) (string, error) {
 		if !exists {
 			return set.Set, nil
 		}
-		provider, err := db.provider(set)
+		provider, err := db.provider(db.write.DB, set)
 		if err != nil {
 			return "", err
 		}
@@ -75,19 +85,19 @@ func (db *DB) Pending(ctx context.Context, sets ...Migrations) (string, error) {
 
 func versionTable(set Migrations) string { return "schema_" + set.Set }
 
-func (db *DB) provider(set Migrations) (*goose.Provider, error) {
+func (db *DB) provider(pool *sql.DB, set Migrations) (*goose.Provider, error) {
 	options := []goose.ProviderOption{
 		goose.WithTableName(versionTable(set)),
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(slog.New(slog.DiscardHandler)),
 	}
 	if db.engine == SQLite {
-		return goose.NewProvider(goose.DialectSQLite3, db.write.DB, set.Files, options...)
+		return goose.NewProvider(goose.DialectSQLite3, pool, set.Files, options...)
 	}
 	// Asked for every second: goose's own five would make each of several processes that start together wait for five.
 	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectPostgres, db.write.DB, set.Files, append(options, goose.WithSessionLocker(locker))...)
+	return goose.NewProvider(goose.DialectPostgres, pool, set.Files, append(options, goose.WithSessionLocker(locker))...)
 }

@@ -34,9 +34,11 @@ const Session = `SET idle_in_transaction_session_timeout = 60000; SET enable_seq
 
 // PostgresPool returns a pool on the PostgreSQL database at rawURL, each connection of which is told Session first. It connects
 // when it is first used. The error never quotes the password.
-func PostgresPool(rawURL string) (*sql.DB, error) { return postgresPool(rawURL, new(watch)) }
+func PostgresPool(rawURL string) (*sql.DB, error) {
+	return postgresPool(rawURL, new(watch), Session)
+}
 
-func postgresPool(rawURL string, seen *watch) (*sql.DB, error) {
+func postgresPool(rawURL string, seen *watch, session string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(rawURL)
 	if err != nil {
 		return nil, errors.New("the URL cannot be read") // the driver's own message may quote the password
@@ -45,7 +47,7 @@ func postgresPool(rawURL string, seen *watch) (*sql.DB, error) {
 	config.Tracer = s
 	pool := stdlib.OpenDB(*config, stdlib.OptionResetSession(s.reusable), stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		s.begun(conn)
-		if _, err := conn.Exec(ctx, Session); err != nil {
+		if _, err := conn.Exec(ctx, session); err != nil {
 			return errors.Join(err, conn.Close(ctx)) // the driver would leave it open
 		}
 		return nil
@@ -87,7 +89,7 @@ func Over(name string, engine Engine, pool *sql.DB) *DB {
 		driver = "pgx"
 	}
 	on := sqlx.NewDb(pool, driver)
-	return &DB{name: name, engine: engine, write: on, read: on, watch: new(watch)}
+	return &DB{name: name, engine: engine, write: on, read: on, watch: new(watch), patient: make(chan struct{}, 1)}
 }
 
 // Pool is the pool that writes; the DB closes it. On SQLite it has a single connection, so a caller that holds a transaction on it

@@ -69,7 +69,7 @@ var sqlstates = map[string]verdict{
 	"55":    {means: ours, why: "the statement does not fit the state of what it names"},
 	"55000": {means: passes, why: "the server is recovering, or its operator lets no one into the database"},
 	"55006": {means: passes, why: "another session uses it"},
-	"55P03": {means: passes, again: true, why: "another transaction holds the lock"},
+	"55P03": {means: passes, again: true, locked: true, why: "another transaction holds the lock"},
 	"57":    {means: passes, why: "the server is starting or stopping, or its operator or settings ended the statement"},
 	"57P04": {means: person, why: "the database was dropped: run orderly migrate, or restore it"},
 	"58":    {means: person, unwritable: true, why: "the server can't use its files: see its log and its disk"},

@@ -3,7 +3,6 @@ package database
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -11,9 +10,6 @@ import (
 
 // longestTx bounds a transaction from its begin to the end of its commit.
 const longestTx = time.Minute
-
-// maxRetries bounds how often one transaction is run again after it lost to another one.
-const maxRetries = 5
 
 // Tx is a transaction. Its methods take ? placeholders on either engine.
 type Tx struct {
@@ -26,32 +22,15 @@ type Tx struct {
 type Getter func(ctx context.Context, dest any, query string, args ...any) error
 
 // InTx runs work in one transaction: committed when work returns nil, rolled back when it returns an error or panics. A
-// transaction that lost to another one (deadlock, serialization failure) is run again, so work must have no effect outside it.
+// transaction that lost to another one (deadlock, serialization failure, a lock that it waited for) is run again, so work must have no effect
+// outside it. Unavailable when others hold a lock for seconds.
 // Cancelling ctx stops the statements of work; it never interrupts the commit, so nil always means committed and an error
 // before the commit always means rolled back. Only a connection lost during the commit itself leaves doubt.
 func (db *DB) InTx(ctx context.Context, work func(tx *Tx) error) error {
-	return db.retrying(ctx, func() error { return db.inTxOnce(ctx, work) })
+	return db.retrying(ctx, func(patient bool) error { return db.inTxOnce(ctx, patient, work) })
 }
 
-// retrying runs a transaction again that lost to another one, and once that met a connection which was of no use.
-func (db *DB) retrying(ctx context.Context, run func() error) error {
-	for attempt := 0; ; attempt++ {
-		err := run()
-		v, _ := judge(err)
-		if !v.again || attempt == maxRetries || v.reconnect && attempt > 0 || ctx.Err() != nil {
-			return classify(err)
-		}
-		db.retries.Add(1)
-		pause := time.NewTimer(time.Duration(rand.IntN(10<<attempt)+1) * time.Millisecond)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-		}
-	}
-}
-
-func (db *DB) inTxOnce(ctx context.Context, work func(tx *Tx) error) (err error) {
+func (db *DB) inTxOnce(ctx context.Context, patient bool, work func(tx *Tx) error) (err error) {
 	conn, err := db.write.Connx(ctx)
 	if err != nil {
 		return err
@@ -75,6 +54,11 @@ func (db *DB) inTxOnce(ctx context.Context, work func(tx *Tx) error) (err error)
 			_ = raw.Rollback()
 		}
 	}()
+	if patient {
+		if err := waitPatiently(ctx, raw); err != nil {
+			return err
+		}
+	}
 	if err := work(tx); err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ type verdict struct {
 	why string
 	// again says that the transaction is worth running again at once: it lost to another one, or its connection was of no use.
 	again bool
+	// locked says that it waited for a lock for as long as it may.
+	locked bool
 	// reconnect says that the connections there are should not be used any more.
 	reconnect bool
 	// unwritable says that the reason is not the statement's own: other writes will be refused, too.
