@@ -33,6 +33,7 @@ func init() {
 type DB struct {
 	name   string
 	rawURL string // of PostgreSQL, with its password; empty where the pool is another's
+	pooled bool   // each transaction may have another session
 	engine Engine
 	write  *sqlx.DB
 	read   *sqlx.DB
@@ -84,13 +85,13 @@ func openError(name, rawURL string, err error) error {
 }
 
 func (db *DB) openPostgres(rawURL string) error {
-	pool, err := postgresPool(rawURL, db.watch, Session+lockSession)
+	pool, byTx, err := postgresPool(rawURL, db.watch, append([]string{lockSetting}, settings...))
 	if err != nil {
 		return err
 	}
 	db.write = sqlx.NewDb(pool, "pgx")
 	db.read = db.write
-	db.rawURL = rawURL
+	db.rawURL, db.pooled = rawURL, byTx
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package database
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"net/url"
@@ -24,39 +23,51 @@ const maxOpen = 4
 // of the login are heeded after it at the latest.
 const longestLife = 15 * time.Minute
 
-// Session is what a connection to PostgreSQL is told first. These are no parameters of the connection, which poolers refuse.
+// What each session is told, or behind a pooler each transaction.
 //
 // The time-out ends the transaction of a process whose machine has failed, so that it does not keep its locks for longer than a
 // transaction of ours takes (longestTx, a minute); the server would notice the loss after hours. Sequential scans are off because every
 // statement that runs all day has an index, but PostgreSQL keeps the plan that it made for a connection while a table was small and
 // faster to read from end to end. With such scans counted as expensive, jit would compile the few statements that need one.
-const Session = `SET idle_in_transaction_session_timeout = 60000; SET enable_seqscan = off; SET jit = off`
+const (
+	idleSetting = `idle_in_transaction_session_timeout = 60000`
+	planSetting = `enable_seqscan = off`
+	jitSetting  = `jit = off`
+)
 
-// PostgresPool returns a pool on the PostgreSQL database at rawURL, each connection of which is told Session first. It connects
-// when it is first used. The error never quotes the password.
+var settings = []string{idleSetting, planSetting, jitSetting}
+
+// Session is what a connection to PostgreSQL is told first. These are no parameters of the connection, which poolers refuse.
+const Session = `SET ` + idleSetting + `; SET ` + planSetting + `; SET ` + jitSetting
+
+// PostgresPool returns a pool on the PostgreSQL database at rawURL, each connection of which is told Session first; with
+// pool_mode=transaction in the URL each transaction is, and no session state is used. It connects when it is first used. The error never
+// quotes the password.
 func PostgresPool(rawURL string) (*sql.DB, error) {
-	return postgresPool(rawURL, new(watch), Session)
+	pool, _, err := postgresPool(rawURL, new(watch), settings)
+	return pool, err
 }
 
-func postgresPool(rawURL string, seen *watch, session string) (*sql.DB, error) {
+func postgresPool(rawURL string, seen *watch, settings []string) (pool *sql.DB, byTx bool, err error) {
 	config, err := pgx.ParseConfig(rawURL)
 	if err != nil {
-		return nil, errors.New("the URL cannot be read") // the driver's own message may quote the password
+		return nil, false, errors.New("the URL cannot be read") // the driver's own message may quote the password
+	}
+	if byTx, err = pooled(config); err != nil {
+		return nil, false, err
 	}
 	s := sessions{seen}
 	config.Tracer = s
-	pool := stdlib.OpenDB(*config, stdlib.OptionResetSession(s.reusable), stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		s.begun(conn)
-		if _, err := conn.Exec(ctx, session); err != nil {
-			return errors.Join(err, conn.Close(ctx)) // the driver would leave it open
-		}
-		return nil
-	}))
+	if byTx {
+		pool = sql.OpenDB(byTransaction(config, s, settings))
+	} else {
+		pool = stdlib.OpenDB(*config, bySession(s, settings)...)
+	}
 	pool.SetMaxOpenConns(maxOpen)
 	pool.SetMaxIdleConns(maxOpen)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	pool.SetConnMaxLifetime(longestLife)
-	return pool, nil
+	return pool, byTx, nil
 }
 
 // SQLitePool opens the file at path for writing; the file and its folder are made when missing. SQLite allows one writer: one

@@ -20,8 +20,8 @@ const (
 	lockPatience = 2 * time.Second
 )
 
-// lockSession is what the connections of a service's own pool are told beside Session.
-var lockSession = fmt.Sprintf("; SET lock_timeout = %d", lockTimeout.Milliseconds())
+// lockSetting is what the sessions of a service's own pool are told beside the others.
+var lockSetting = fmt.Sprintf(`lock_timeout = %d`, lockTimeout.Milliseconds())
 
 // runner is what runs a statement: a pool, or a transaction.
 type runner interface {
@@ -36,18 +36,21 @@ func (db *DB) alone(ctx context.Context, pool *sqlx.DB, run func(ctx context.Con
 		ctx, cancel := context.WithTimeout(ctx, longestTx)
 		defer cancel()
 		db.transactions.Add(1)
-		return db.statement(ctx, pool, patient, run)
+		// Through a pooler it takes a transaction to be told the settings.
+		return db.statement(ctx, pool, patient || db.pooled, patient, run)
 	})
 }
 
 // reading runs one statement that changes nothing.
 func (db *DB) reading(ctx context.Context, run func(ctx context.Context, on runner) error) error {
-	return db.retrying(ctx, func(patient bool) error { return db.statement(ctx, db.read, patient, run) })
+	return db.retrying(ctx, func(patient bool) error { return db.statement(ctx, db.read, patient, patient, run) })
 }
 
-func (db *DB) statement(ctx context.Context, pool *sqlx.DB, patient bool, run func(ctx context.Context, on runner) error) error {
+func (db *DB) statement(
+	ctx context.Context, pool *sqlx.DB, inTx, patient bool, run func(ctx context.Context, on runner) error,
+) error {
 	db.statements.Add(1)
-	if !patient {
+	if !inTx {
 		return run(ctx, pool)
 	}
 	tx, err := pool.BeginTxx(ctx, nil)
@@ -55,8 +58,10 @@ func (db *DB) statement(ctx context.Context, pool *sqlx.DB, patient bool, run fu
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if err := waitPatiently(ctx, tx); err != nil {
-		return err
+	if patient {
+		if err := waitPatiently(ctx, tx); err != nil {
+			return err
+		}
 	}
 	if err := run(ctx, tx); err != nil {
 		return err

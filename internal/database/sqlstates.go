@@ -11,7 +11,7 @@ var stalePlan = verdict{means: passes, again: true, why: "a migration has change
 
 // refusedByPooler is the verdict on 08P01 where a pooler says what it does not know.
 var refusedByPooler = verdict{means: person, why: "check the database, the user and the password, at the pooler, too; a database that is missing is made by " +
-	"orderly migrate past the pooler"}
+	"orderly migrate past the pooler (DIRECT_DATABASE_URL)"}
 
 // sqlstates is the verdict on each class of PostgreSQL's SQLSTATEs (appendix A of its manual), and on each code that differs from its class.
 var sqlstates = map[string]verdict{
@@ -39,7 +39,7 @@ var sqlstates = map[string]verdict{
 	"25006": {means: passes, again: true, reconnect: true, why: "the server is a standby or was set read-only: a fail-over or its operator ends that"},
 	"25P03": {means: passes, why: "the server ended a transaction of a process that had been stopped"},
 	"25P04": {means: passes, why: "the server ended a transaction that took longer than its settings allow"},
-	"26":    {means: person, reconnect: true, why: "a pooler gives each transaction another session: connect past it, or have it keep a session for each client"},
+	"26":    {means: person, reconnect: true, why: "a pooler gives each transaction another session: say so in the URL (pool_mode=transaction)"},
 	"27":    {means: person, why: notOurs},
 	"28":    {means: person, why: "check the user, the password and whether the server asks for TLS (sslmode)"},
 	"28P01": {means: person, why: "check the user and the password"},
@@ -60,7 +60,7 @@ var sqlstates = map[string]verdict{
 	"42501": {means: person, unwritable: true, why: "grant the login that right, or use another login"},
 	"42703": {means: person, why: "the schema is not the one this program was made for: run orderly migrate"},
 	"42P01": {means: person, why: "the schema is not the one this program was made for: run orderly migrate"},
-	"42P05": {means: person, reconnect: true, why: "a pooler gives each transaction another session: connect past it, or have it keep a session for each client"},
+	"42P05": {means: person, reconnect: true, why: "a pooler gives each transaction another session: say so in the URL (pool_mode=transaction)"},
 	"44":    {means: person, why: notOurs},
 
 	"53":    {means: passes, why: "the server is short of memory, connections or what else its settings limit"},

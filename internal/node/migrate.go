@@ -23,6 +23,7 @@ func Migrate(ctx context.Context, cfg config.Config, say func(line string)) erro
 }
 
 func migrateDatabases(ctx context.Context, cfg config.Config, say func(line string)) (err error) {
+	through, cfg := cfg, cfg.Direct()
 	p := newProcess(cfg, true, slog.New(slog.DiscardHandler), say)
 	defer func() { err = errors.Join(err, p.closers.Close()) }()
 	stores := map[string]*store{}
@@ -30,7 +31,11 @@ func migrateDatabases(ctx context.Context, cfg config.Config, say func(line stri
 		if stores[s.Name], err = openStore(ctx, p, s.Name, s.Migrations(), true); err != nil {
 			return err
 		}
-		say("The " + s.Name + " database is up to date.")
+		past := ""
+		if setting := cfg.DatabaseSetting(s.Name); setting != through.DatabaseSetting(s.Name) {
+			past = " (past the pooler: " + setting + ")"
+		}
+		say("The " + s.Name + " database is up to date" + past + ".")
 	}
 	return addProducts(ctx, cfg, orders.New(stores["orders"].box, p.metrics), inventory.New(stores["inventory"].box))
 }

@@ -114,6 +114,17 @@ func openDatabase(
 	if err != nil {
 		return nil, false, fmt.Errorf("%s is malformed: the URL can't be read", setting)
 	}
+	if how.make {
+		if past, err := c.Direct().DatabaseOf(service); err == nil && past != at {
+			if err := migratePast(ctx, c.Direct(), service, migrations, say); err != nil {
+				return nil, false, err
+			}
+			how.make = false
+		} else if database.Pooled(at) {
+			return nil, false, fmt.Errorf("%s leads to a pooler in transaction mode, through which nothing can be migrated: name the server itself in %s",
+				setting, c.DirectSetting(service))
+		}
+	}
 	what := "the " + service + " database (" + setting + ")"
 	pooler := pooler{patience: poolerPatience}
 	open := func(ctx context.Context) (err error) {
@@ -147,6 +158,15 @@ func openDatabase(
 		return nil, false, fmt.Errorf("%s: %w", setting, err)
 	}
 	return db, true, nil
+}
+
+// migratePast makes the database and brings it up to date past the pooler.
+func migratePast(ctx context.Context, direct config.Config, service string, migrations []database.Migrations, say func(string)) error {
+	db, _, err := openDatabase(ctx, direct, service, migrations, opening{make: true, wait: true}, say)
+	if err != nil {
+		return err
+	}
+	return db.Close()
 }
 
 // poolerPatience is how long to wait for a pooler that refuses without saying why. A server behind it that restarts is back sooner, and a name

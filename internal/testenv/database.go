@@ -99,3 +99,21 @@ func Missing(t testing.TB, variable, example string) {
 	}
 	t.Skipf("not run: set %s, for example to %s", variable, example)
 }
+
+// ThroughPooler is where the PostgreSQL database at rawURL is for a client of the pooler in transaction mode that stands before that server.
+func ThroughPooler(t testing.TB, rawURL string) string {
+	t.Helper()
+	pooler := os.Getenv("PGBOUNCER_URL")
+	if pooler == "" {
+		Missing(t, "PGBOUNCER_URL", "postgres://postgres@127.0.0.1:6432/postgres, a PgBouncer in transaction mode before the server of DATABASE_URL")
+	}
+	at, err := url.Parse(pooler)
+	require.NoError(t, err)
+	direct, err := url.Parse(rawURL)
+	require.NoError(t, err)
+	at.Path = direct.Path
+	query := at.Query()
+	query.Set("pool_mode", "transaction")
+	at.RawQuery = query.Encode()
+	return at.String()
+}

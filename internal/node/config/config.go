@@ -2,10 +2,12 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -23,7 +25,10 @@ const maxDrain = 10 * time.Minute
 
 // Config is what the environment and the flags say. A URL that is set replaces the embedded part it names, and nothing else.
 type Config struct {
-	DatabaseURL     string `env:"DATABASE_URL"`
+	DatabaseURL string `env:"DATABASE_URL"`
+	// DirectDatabaseURL leads past a pooler to the server itself; empty where DATABASE_URL does.
+	DirectDatabaseURL string `env:"DIRECT_DATABASE_URL"`
+
 	RedisURL        string `env:"REDIS_URL"`
 	RabbitMQURL     string `env:"RABBITMQ_URL"`
 	RabbitMQPrefix  string `env:"ORDERLY_RABBITMQ_PREFIX" envDefault:"orderly"`
@@ -58,6 +63,11 @@ type Config struct {
 
 	// OwnDatabases are the databases of single services, by service: <SERVICE>_DATABASE_URL.
 	OwnDatabases map[string]string `env:"-"`
+
+	// OwnDirectDatabases are those of OwnDatabases past a pooler: <SERVICE>_DIRECT_DATABASE_URL.
+	OwnDirectDatabases map[string]string `env:"-"`
+
+	direct bool // it was returned by Direct
 }
 
 // FromEnvironment reads and checks the settings. Each of the services may have a database of its own.
@@ -66,10 +76,13 @@ func FromEnvironment(services []string) (Config, error) {
 	if err != nil {
 		return cfg, explain(err)
 	}
-	cfg.OwnDatabases = map[string]string{}
+	cfg.OwnDatabases, cfg.OwnDirectDatabases = map[string]string{}, map[string]string{}
 	for _, service := range services {
 		if own := os.Getenv(DatabaseVariable(service)); own != "" {
 			cfg.OwnDatabases[service] = own
+		}
+		if own := os.Getenv(DirectDatabaseVariable(service)); own != "" {
+			cfg.OwnDirectDatabases[service] = own
 		}
 	}
 	return cfg, cfg.Check()
@@ -78,10 +91,20 @@ func FromEnvironment(services []string) (Config, error) {
 // DatabaseVariable is the variable that names the database of one service.
 func DatabaseVariable(service string) string { return strings.ToUpper(service) + "_DATABASE_URL" }
 
+// DirectDatabaseVariable is the variable that names the database of one service past a pooler.
+func DirectDatabaseVariable(service string) string {
+	return strings.ToUpper(service) + "_DIRECT_DATABASE_URL"
+}
+
 // DatabaseSetting is the variable that says where the service's database is.
 func (c Config) DatabaseSetting(service string) string {
-	if c.OwnDatabases[service] != "" {
+	switch {
+	case c.direct && c.OwnDirectDatabases[service] != "":
+		return DirectDatabaseVariable(service)
+	case c.OwnDatabases[service] != "":
 		return DatabaseVariable(service)
+	case c.direct && c.DirectDatabaseURL != "":
+		return "DIRECT_DATABASE_URL"
 	}
 	return "DATABASE_URL"
 }
@@ -90,6 +113,7 @@ func (c Config) DatabaseSetting(service string) string {
 func (c Config) Check() error {
 	for _, u := range []struct{ name, value, schemes string }{
 		{"DATABASE_URL", c.DatabaseURL, "postgres postgresql"},
+		{"DIRECT_DATABASE_URL", c.DirectDatabaseURL, "postgres postgresql"},
 		{"REDIS_URL", c.RedisURL, "redis rediss unix"},
 		{"RABBITMQ_URL", c.RabbitMQURL, "amqp amqps"},
 		{"STRIPE_API_URL", c.StripeAPIURL, "http https"},
@@ -105,6 +129,14 @@ func (c Config) Check() error {
 	for service, own := range c.OwnDatabases {
 		if parsed, err := url.Parse(own); err != nil || !contains("postgres postgresql sqlite", parsed.Scheme) {
 			return fmt.Errorf("%s is malformed: it must be a URL that starts with postgres:// or sqlite:", DatabaseVariable(service))
+		}
+	}
+	if c.DirectDatabaseURL != "" && c.DatabaseURL == "" {
+		return errors.New("DIRECT_DATABASE_URL is set and DATABASE_URL is not: it is where the same databases are past a pooler")
+	}
+	for service, own := range c.OwnDirectDatabases {
+		if parsed, err := url.Parse(own); err != nil || !contains("postgres postgresql", parsed.Scheme) {
+			return fmt.Errorf("%s is malformed: it must be a URL that starts with postgres://", DirectDatabaseVariable(service))
 		}
 	}
 	for _, a := range []struct{ name, value string }{
@@ -214,6 +246,27 @@ func (c Config) DatabaseOf(service string) (string, error) {
 	}
 	at.Path += "_" + service
 	return at.String(), nil
+}
+
+// Direct is c with each database past its pooler, where there is one: as migrations and the making of databases need it.
+func (c Config) Direct() Config {
+	c.direct = true
+	c.DatabaseURL = cmp.Or(c.DirectDatabaseURL, c.DatabaseURL)
+	own := maps.Clone(c.OwnDatabases)
+	if own == nil {
+		own = map[string]string{}
+	}
+	maps.Copy(own, c.OwnDirectDatabases)
+	c.OwnDatabases = own
+	return c
+}
+
+// DirectSetting is the variable that says, or would say, where the service's database is past a pooler.
+func (c Config) DirectSetting(service string) string {
+	if c.OwnDatabases[service] != "" {
+		return DirectDatabaseVariable(service)
+	}
+	return "DIRECT_DATABASE_URL"
 }
 
 func isPort(text string) bool {
