@@ -46,19 +46,6 @@ func (db *DB) Describe(ctx context.Context) (text string, err error) {
 	return text, nil
 }
 
-// ForbiddenTable names a table whose rows the login may not read and change, or is empty when it may do that to all.
-func (db *DB) ForbiddenTable(ctx context.Context) (table string, err error) {
-	if db.engine == SQLite {
-		return "", nil // rights are those of the file, and it is open
-	}
-	err = db.Get(ctx, &table, `
-		SELECT COALESCE(MIN(relname), '') FROM pg_class
-		WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'
-		  AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')
-		       AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))`)
-	return table, explained(err)
-}
-
 func quoteIdentifier(name string) string {
 	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }

@@ -200,10 +200,5 @@ func checkSchema(ctx context.Context, db *database.DB, sets []database.Migration
 	if set != "" {
 		return fmt.Errorf("the %s database has an older schema (its %s tables): run orderly migrate", db.Name(), set)
 	}
-	table, err := db.ForbiddenTable(ctx)
-	if err == nil && table != "" {
-		err = fmt.Errorf("the login may not read and change table %s of the %s database: grant it SELECT, INSERT, UPDATE and DELETE, "+
-			"or use the login that ran orderly migrate", table, db.Name())
-	}
-	return err
+	return db.CheckRights(ctx, sets...)
 }
