@@ -121,14 +121,16 @@ func (c Config) Check() error {
 		if u.value == "" {
 			continue
 		}
-		if parsed, err := url.Parse(u.value); err != nil || !contains(u.schemes, parsed.Scheme) {
-			return fmt.Errorf("%s is malformed: it must be a URL that starts with %s://", u.name,
-				strings.ReplaceAll(u.schemes, " ", ":// or "))
+		if err := checkURL(u.name, u.value, u.schemes); err != nil {
+			return err
 		}
 	}
 	for service, own := range c.OwnDatabases {
-		if parsed, err := url.Parse(own); err != nil || !contains("postgres postgresql sqlite", parsed.Scheme) {
-			return fmt.Errorf("%s is malformed: it must be a URL that starts with postgres:// or sqlite:", DatabaseVariable(service))
+		if strings.HasPrefix(own, "sqlite:") {
+			continue // what follows is the path of a file as it is
+		}
+		if err := checkURL(DatabaseVariable(service), own, "postgres postgresql sqlite"); err != nil {
+			return err
 		}
 	}
 	if c.DirectDatabaseURL != "" && c.DatabaseURL == "" {
