@@ -35,6 +35,18 @@ func TestMigrateThatIsInterruptedHasFailed(t *testing.T) {
 	require.Contains(t, p.printed(), "run orderly migrate again")
 }
 
+// Kubernetes tells each pod about a Service orderly-temporal by a variable that is also a setting of ours.
+func TestServiceLinksOfKubernetesAreNotSettings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.env = append(w.env, "ORDERLY_DATA="+w.data, "ORDERLY_TEMPORAL_SERVICE_HOST=10.96.0.1", "ORDERLY_TEMPORAL_SERVICE_PORT=7233",
+		"ORDERLY_TEMPORAL_PORT=tcp://10.96.0.1:7233", "ORDERLY_TEMPORAL_PORT_7233_TCP=tcp://10.96.0.1:7233",
+		"ORDERLY_TEMPORAL_PORT_7233_TCP_ADDR=10.96.0.1")
+	said, code := w.command("migrate")
+	require.Zero(t, code, said)
+	require.Equal(t, 1, strings.Count(said, "ORDERLY_TEMPORAL_PORT=tcp://10.96.0.1:7233 is not used"), said)
+}
+
 // migrateAtOnce migrates from four processes that start at the same moment, and calls done as soon as the first of them has ended.
 func (w *world) migrateAtOnce(done func()) {
 	w.t.Helper()

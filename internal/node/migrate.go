@@ -13,6 +13,9 @@ import (
 
 // Migrate makes the databases and brings them up to date, adds the products, and prepares the namespace of an external Temporal.
 func Migrate(ctx context.Context, cfg config.Config, say func(line string)) error {
+	for _, note := range cfg.Notes {
+		say(note)
+	}
 	if _, err := Products(cfg); err != nil {
 		return err // before anything is changed
 	}

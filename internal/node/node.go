@@ -76,6 +76,9 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *Node, err error
 			err = errors.Join(err, n.closers.Close())
 		}
 	}()
+	for _, note := range cfg.Notes {
+		n.say(note)
+	}
 	if n.keepsFiles() {
 		lock, err := embedded.LockDir(cfg.Data)
 		if err != nil {

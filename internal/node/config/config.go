@@ -68,6 +68,9 @@ type Config struct {
 	OwnDirectDatabases map[string]string `env:"-"`
 
 	direct bool // it was returned by Direct
+
+	// Notes are lines about variables that are set and not used. A process says them once, at its start.
+	Notes []string `env:"-"`
 }
 
 // FromEnvironment reads and checks the settings. Each of the services may have a database of its own.
@@ -85,6 +88,7 @@ func FromEnvironment(services []string) (Config, error) {
 			cfg.OwnDirectDatabases[service] = own
 		}
 	}
+	cfg.Notes = cfg.dropServiceLinks()
 	return cfg, cfg.Check()
 }
 
@@ -152,11 +156,9 @@ func (c Config) Check() error {
 			return fmt.Errorf("%s is malformed: %q is not host:port", a.name, a.value)
 		}
 	}
-	for _, p := range []struct{ name, value string }{
-		{"ORDERLY_TEMPORAL_PORT", c.TemporalPort}, {"ORDERLY_TEMPORAL_UI_PORT", c.TemporalUIPort},
-	} {
-		if !isPort(p.value) {
-			return fmt.Errorf("%s is malformed: %q is not a port (0 chooses a free one)", p.name, p.value)
+	for _, p := range c.ports() {
+		if !isPort(*p.value) {
+			return fmt.Errorf("%s is malformed: %q is not a port (0 chooses a free one)", p.name, *p.value)
 		}
 	}
 	if !contains("text json", c.LogFormat) {

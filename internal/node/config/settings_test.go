@@ -1,12 +1,52 @@
 package config_test
 
 import (
+	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/internal/node/config"
 )
+
+func TestServiceLinksAreNotTaken(t *testing.T) {
+	made := regexp.MustCompile(`_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$|_SERVICE_(HOST|PORT)(_|$)`)
+	var names []string
+	for field := range reflect.TypeFor[config.Config]().Fields() {
+		if name := field.Tag.Get("env"); made.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	require.Equal(t, []string{"ORDERLY_TEMPORAL_PORT", "ORDERLY_TEMPORAL_UI_PORT"}, names, "a Service can make the names of these settings")
+	for _, name := range names {
+		for link, host := range map[string]string{
+			"tcp://10.96.0.1:7233": "10.96.0.1", "tcp://[fd00::1]:8080": "fd00::1", "udp://10.96.0.1:53": "", "sctp://10.96.0.1:1": "",
+		} {
+			t.Run(name+" "+link, func(t *testing.T) {
+				t.Setenv(name, link)
+				t.Setenv(strings.TrimSuffix(name, "_PORT")+"_SERVICE_HOST", host)
+				cfg, err := config.FromEnvironment(nil)
+				require.NoError(t, err)
+				require.Equal(t, []string{"7233", "8233"}, []string{cfg.TemporalPort, cfg.TemporalUIPort})
+				require.Len(t, cfg.Notes, 1)
+				require.Contains(t, cfg.Notes[0], name+"="+link)
+			})
+		}
+		for _, written := range []string{
+			"tcp://localhost:7233", "tcp://127.0.0.1:7233", "tcp://0.0.0.0:7233", "tcp://temporal:7233", "10.96.0.1:7233", "tcp://10.96.0.1", "7233x", "-1",
+			"tcp://10.96.0.2:7233", // while the Service has another address
+		} {
+			t.Run(name+" "+written, func(t *testing.T) {
+				t.Setenv(name, written)
+				t.Setenv(strings.TrimSuffix(name, "_PORT")+"_SERVICE_HOST", "10.96.0.1")
+				_, err := config.FromEnvironment(nil)
+				require.ErrorContains(t, err, name+" is malformed")
+			})
+		}
+	}
+}
 
 func TestPasswordsInURLsArePercentEncoded(t *testing.T) {
 	urls := map[string]string{
