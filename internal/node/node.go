@@ -14,6 +14,7 @@ import (
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/journal"
 	"example.com/orderly/internal/node/config"
+	"example.com/orderly/internal/node/temporal"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/users"
@@ -58,9 +59,14 @@ type Options struct {
 // FromEnvironment reads and checks the settings.
 func FromEnvironment() (config.Config, error) {
 	cfg, err := config.FromEnvironment(ServiceNames())
-	if err == nil {
-		_, _, err = mailSettings(cfg)
+	if err != nil {
+		return cfg, err
 	}
+	if _, _, err = mailSettings(cfg); err != nil {
+		return cfg, err
+	}
+	notes, err := temporal.CheckVariables(cfg.TemporalAddress)
+	cfg.Notes = append(cfg.Notes, notes...)
 	return cfg, err
 }
 
