@@ -147,7 +147,7 @@ func (c Config) Check() error {
 	}
 	for _, a := range []struct{ name, value string }{
 		{"ORDERLY_API_ADDR", c.APIAddr}, {"ORDERLY_HEALTH_ADDR", c.HealthAddr}, {"ORDERLY_PPROF_ADDR", c.PprofAddr},
-		{"ORDERLY_SANDBOX_ADDR", c.SandboxAddr}, {"TEMPORAL_ADDRESS", c.TemporalAddress},
+		{"ORDERLY_SANDBOX_ADDR", c.SandboxAddr},
 	} {
 		if a.value == "" && a.name != "ORDERLY_API_ADDR" && a.name != "ORDERLY_SANDBOX_ADDR" {
 			continue

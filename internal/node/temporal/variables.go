@@ -23,11 +23,16 @@ var errCodec = errors.New("TEMPORAL_CODEC_ENDPOINT and TEMPORAL_CODEC_AUTH: Orde
 	"for each payload of each replay; payloads (ids, amounts, SKUs, payment tokens) would be readable. Unset them, and the codec of the " +
 	"profile in TEMPORAL_CONFIG_FILE, if that is acceptable")
 
-// CheckVariables returns an error where a variable of Temporal's environment configuration asks for what Options can't do, so that none
+// CheckVariables returns an error where the address is none that Temporal's client can resolve, and where a variable of Temporal's environment configuration asks for what Options can't do, so that none
 // is passed over in silence. The notes name variables without effect: those for a server outside where address is empty, and names
 // that look like ones of Temporal's and are not.
 func CheckVariables(address string) (notes []string, err error) {
 	at := environment{}
+	if address != "" {
+		if err := checkAddress(address); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range []string{"TEMPORAL_CODEC_ENDPOINT", "TEMPORAL_CODEC_AUTH"} {
 		if _, set := at.LookupEnv(name); set {
 			return nil, errCodec

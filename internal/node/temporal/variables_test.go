@@ -26,6 +26,29 @@ import (
 	"example.com/orderly/internal/node/temporal"
 )
 
+func TestTemporalIsNamedAsItsClientTakesIt(t *testing.T) {
+	for address, malformed := range map[string]string{
+		"temporal:7233": "", "10.0.0.1:7233": "", "[::1]:7233": "", "dns:///temporal:7233": "", "dns:temporal:7233": "",
+		"dns://10.0.0.2/temporal.shop:7233": "", "passthrough:///temporal:7233": "", "passthrough:///[::1]:7233": "", "unix:///run/temporal": "",
+		"unix-host:7233": "",
+
+		"temporal": "not host:port", "::1": "not host:port", "fd00::1:7233": "not host:port", "temporal:": "host:port", "temporal:http": "host:port",
+		"temporal:70000": "host:port", "http://temporal:7233": "can resolve", "tcp://temporal:7233": "can resolve",
+		"dns:///temporal": "no port", "passthrough:///temporal": "no port", "dns:///": "no port", "dns://temporal:7233": "no port",
+	} {
+		t.Run(address, func(t *testing.T) {
+			_, err := temporal.CheckVariables(address)
+			if malformed == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, "TEMPORAL_ADDRESS is malformed")
+			require.ErrorContains(t, err, malformed)
+			require.ErrorContains(t, err, "dns:///temporal:7233")
+		})
+	}
+}
+
 // Each variable of Temporal's environment configuration is followed or refused. None is passed over in silence.
 func TestVariablesOfTemporalsClientsAreFollowedOrRefused(t *testing.T) {
 	profile := filepath.Join(t.TempDir(), "temporal.toml")
