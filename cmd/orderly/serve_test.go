@@ -62,10 +62,11 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 		{"api", append(shared, "ORDERLY_DRAIN_TIME=5"), "ORDERLY_DRAIN_TIME"},
 		{"api", append(shared, "ORDERLY_DRAIN_TIME=-5s"), "ORDERLY_DRAIN_TIME"},
 		{"orders", append(shared, "ORDERLY_RABBITMQ_PREFIX=a b"), "ORDERLY_RABBITMQ_PREFIX"},
-		{"inventory", append(shared, "TEMPORAL_ADDRESS=temporal"), "TEMPORAL_ADDRESS"},
-		{"api", append(shared, "TEMPORAL_CODEC_ENDPOINT=http://codec"), "TEMPORAL_CODEC_ENDPOINT"},
-		{"orders", append(shared, "ORDERLY_TEMPORAL_PORT=tcp://localhost:7233"), "ORDERLY_TEMPORAL_PORT"},
 		{"orders", append(shared, "RABBITMQ_URL=amqp://shop:12/s3cret@h"), "percent-encoded"},
+		{"api", append(shared, "TEMPORAL_CODEC_ENDPOINT=http://codec"), "TEMPORAL_CODEC_ENDPOINT"},
+		{"inventory", append(shared, "TEMPORAL_ADDRESS=temporal"), "TEMPORAL_ADDRESS"},
+		{"payments", append(shared, "STRIPE_API_KEY=pk_live_s3cret"), "STRIPE_API_KEY"},
+		{"orders", append(shared, "ORDERLY_TEMPORAL_PORT=tcp://localhost:7233"), "ORDERLY_TEMPORAL_PORT"},
 	} {
 		t.Run(c.roles+" "+c.says, func(t *testing.T) {
 			t.Parallel()

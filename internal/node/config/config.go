@@ -81,12 +81,16 @@ func FromEnvironment(services []string) (Config, error) {
 	}
 	cfg.OwnDatabases, cfg.OwnDirectDatabases = map[string]string{}, map[string]string{}
 	for _, service := range services {
-		if own := os.Getenv(DatabaseVariable(service)); own != "" {
+		if own := strings.TrimSpace(os.Getenv(DatabaseVariable(service))); own != "" {
 			cfg.OwnDatabases[service] = own
 		}
 		if own := os.Getenv(DirectDatabaseVariable(service)); own != "" {
 			cfg.OwnDirectDatabases[service] = own
 		}
+	}
+	// A secret that is read from a file often ends in a line break.
+	for _, secret := range []*string{&cfg.DatabaseURL, &cfg.RedisURL, &cfg.RabbitMQURL, &cfg.SMTPURL, &cfg.StripeAPIKey, &cfg.StripeAPIURL} {
+		*secret = strings.TrimSpace(*secret)
 	}
 	cfg.Notes = cfg.dropServiceLinks()
 	return cfg, cfg.Check()
@@ -166,6 +170,11 @@ func (c Config) Check() error {
 	}
 	if _, err := c.level(); err != nil {
 		return fmt.Errorf("ORDERLY_LOG_LEVEL is malformed: %q is none of debug, info, warn, error", c.LogLevel)
+	}
+	if c.StripeAPIKey != "" {
+		if err := checkKey("STRIPE_API_KEY", c.StripeAPIKey); err != nil {
+			return err
+		}
 	}
 	if strings.ContainsAny(c.RabbitMQPrefix, "*# ") || len(c.RabbitMQPrefix) > 100 {
 		return fmt.Errorf("ORDERLY_RABBITMQ_PREFIX is malformed: %q has a space or a wildcard, or is longer than 100 characters", c.RabbitMQPrefix)

@@ -11,6 +11,7 @@ import (
 	"example.com/orderly/internal/node/config"
 )
 
+// Kubernetes gives each pod variables about each Service of its namespace. No setting of ours is taken from one.
 func TestServiceLinksAreNotTaken(t *testing.T) {
 	made := regexp.MustCompile(`_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$|_SERVICE_(HOST|PORT)(_|$)`)
 	var names []string
@@ -48,6 +49,7 @@ func TestServiceLinksAreNotTaken(t *testing.T) {
 	}
 }
 
+// A password as it is makes another URL. What is said about it names the remedy, and nothing of the password.
 func TestPasswordsInURLsArePercentEncoded(t *testing.T) {
 	urls := map[string]string{
 		"DATABASE_URL": "postgres", "ORDERS_DATABASE_URL": "postgresql", "REDIS_URL": "redis", "RABBITMQ_URL": "amqp", "SMTP_URL": "smtp",
@@ -87,6 +89,47 @@ func TestPasswordsInURLsArePercentEncoded(t *testing.T) {
 		t.Run(sound, func(t *testing.T) {
 			t.Setenv("ORDERS_DATABASE_URL", sound)
 			_, err := config.FromEnvironment([]string{"orders"})
+			require.NoError(t, err)
+		})
+	}
+}
+
+// A secret that is mounted as a file and read into a variable often ends in a line break.
+func TestALineBreakAtTheEndOfASecretIsLeftOut(t *testing.T) {
+	for name, value := range map[string]string{
+		"DATABASE_URL": "postgres://shop:s3cret@host/db", "ORDERS_DATABASE_URL": "postgres://shop:s3cret@host/orders", "REDIS_URL": "redis://:s3cret@host",
+		"RABBITMQ_URL": "amqp://shop:s3cret@host/", "SMTP_URL": "smtp://shop:s3cret@host:25", "STRIPE_API_KEY": "sk_test_orderly",
+		"STRIPE_API_URL": "http://host",
+	} {
+		t.Setenv(name, value+"\r\n")
+	}
+	cfg, err := config.FromEnvironment([]string{"orders"})
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"postgres://shop:s3cret@host/db", "postgres://shop:s3cret@host/orders", "redis://:s3cret@host", "amqp://shop:s3cret@host/",
+		"smtp://shop:s3cret@host:25", "sk_test_orderly", "http://host",
+	}, []string{
+		cfg.DatabaseURL, cfg.OwnDatabases["orders"], cfg.RedisURL, cfg.RabbitMQURL, cfg.SMTPURL, cfg.StripeAPIKey, cfg.StripeAPIURL,
+	})
+}
+
+func TestAKeyThatIsNoSecretKeyIsRefused(t *testing.T) {
+	for key, says := range map[string]string{
+		"pk_live_s3cret": "publishable", "whsec_s3cret": "webhook", "sk_live_s3 cret": "space", "sk_live_s3\ncret": "line break", "s3cret": "prefix",
+		`"sk_live_s3cret"`: "prefix", "sk_live_s3crét": "another character", "STRIPE_API_KEY=sk_live_s3cret": "prefix",
+	} {
+		t.Run(key, func(t *testing.T) {
+			t.Setenv("STRIPE_API_KEY", key)
+			_, err := config.FromEnvironment(nil)
+			require.ErrorContains(t, err, "STRIPE_API_KEY is malformed")
+			require.ErrorContains(t, err, says)
+			require.NotContains(t, err.Error(), "s3")
+		})
+	}
+	for _, key := range []string{"sk_test_orderly", "sk_live_1", "rk_live_1", "sk_org_live_1", ""} {
+		t.Run(key, func(t *testing.T) {
+			t.Setenv("STRIPE_API_KEY", key)
+			_, err := config.FromEnvironment(nil)
 			require.NoError(t, err)
 		})
 	}
