@@ -4,11 +4,13 @@ package activities
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
 
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/payments"
 	"example.com/orderly/internal/step"
 )
 
@@ -70,6 +72,20 @@ func Waiting(err error) bool {
 	_, no := Refusal(err)
 	return !no && errors.As(err, &application) && application.Category() == temporal.ApplicationErrorCategoryBenign
 }
+
+// needsPerson are the codes of failures that stay until a person mends their cause. Services return them as retryable all the same: it is
+// the saga that stops the retries of Temporal (OnlyAPerson), so that an older saga, which would take a final failure for the end of the
+// order, goes on retrying.
+var needsPerson = []string{payments.CodeMisconfigured}
+
+// NeedsPerson reports whether err stays until a person mends its cause: trying again every few seconds tells them nothing.
+func NeedsPerson(err error) bool {
+	_, no := Refusal(err)
+	return err != nil && !no && slices.Contains(needsPerson, Reason(err))
+}
+
+// OnlyAPerson are the types of the failures of which NeedsPerson is true, for a retry policy.
+func OnlyAPerson() []string { return slices.Clone(needsPerson) }
 
 // Undone reports whether err says that the step was undone before, by an earlier run of the same saga. first is the code of the failure for
 // which that run gave up; empty where the undo was recorded without it.

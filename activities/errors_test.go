@@ -14,6 +14,7 @@ import (
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/payments"
 	"example.com/orderly/internal/step"
 	"example.com/orderly/internal/testenv"
 )
@@ -90,6 +91,20 @@ func TestAnUndoneStepNamesTheFirstCause(t *testing.T) {
 	require.False(t, undone)
 	_, undone = activities.Undone(errors.New("disk full"))
 	require.False(t, undone)
+}
+
+// Only the saga may stop the retries of what needs a person: one of an older release would take a final failure for the end of the order.
+func TestWhatNeedsAPersonIsTriedAgainByASagaThatDoesNotKnowIt(t *testing.T) {
+	t.Parallel()
+	err := activities.Translate(fmt.Errorf("authorise: %w", fault.New(fault.Internal, payments.CodeMisconfigured, "refused our key")))
+	var application *temporal.ApplicationError
+	require.ErrorAs(t, err, &application)
+	require.False(t, application.NonRetryable())
+	require.True(t, activities.NeedsPerson(fmt.Errorf("activity: %w", err)))
+	require.Contains(t, activities.OnlyAPerson(), application.Type())
+	for _, other := range []error{nil, errors.New("disk full"), activities.Translate(fault.New(fault.Declined, payments.CodeMisconfigured, "no"))} {
+		require.False(t, activities.NeedsPerson(other), "%v", other)
+	}
 }
 
 // A kind that this table does not know would end the order if it were final.

@@ -3,6 +3,7 @@ package workflows_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"example.com/orderly/activities"
+	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/payments"
@@ -259,6 +261,69 @@ func TestAttention(t *testing.T) {
 				"payments.void payments.void orders.reject", trace)
 			require.Contains(t, s.asked, "orders.flag")
 		})
+	})
+}
+
+// A key that the provider refuses is no outage: operators are told at once, with the reason, and the order goes on when it is mended.
+func TestWhatNeedsAPersonIsParkedAtOnce(t *testing.T) {
+	t.Parallel()
+	refused := temporal.NewApplicationErrorWithOptions("the payment provider refused our key", payments.CodeMisconfigured,
+		temporal.ApplicationErrorOptions{Details: []any{string(fault.Internal)}})
+	for activityName, c := range map[string]struct {
+		step    string
+		answers map[string][]error
+		result  workflows.OrderResult
+		waits   []time.Duration
+	}{
+		"payments.authorize": {"Authorise payment", nil, workflows.OrderResult{State: orders.Completed}, []time.Duration{1, 2, 4, 8, 10, 10}},
+		"payments.capture":   {"Capture payment", nil, workflows.OrderResult{State: orders.Completed}, []time.Duration{1, 2, 4, 8, 10, 10}},
+		"payments.void": {
+			"Void payment", map[string][]error{"payments.authorize": {no("card_declined")}},
+			workflows.OrderResult{State: orders.Rejected, Reason: "card_declined"}, []time.Duration{1, 2, 4, 8, 16, 32},
+		},
+		"payments.refund": {
+			"Refund payment", map[string][]error{"payments.capture": {no("capture_refused")}},
+			workflows.OrderResult{State: orders.Reversed, Reason: "capture_refused"}, []time.Duration{1, 2, 4, 8, 16, 32},
+		},
+	} {
+		t.Run(activityName, func(t *testing.T) {
+			t.Parallel()
+			inBothPlacements(t, func(t *testing.T, inline bool) {
+				answers := map[string][]error{activityName: {refused, refused, refused, refused, refused, refused}}
+				maps.Copy(answers, c.answers)
+				s := newStage(t, inline, answers)
+				var flags []orders.Flag
+				var told, waits []time.Duration
+				var attempts []time.Time
+				s.env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
+					var flag orders.Flag
+					switch {
+					case info.ActivityType.Name == activityName:
+						attempts = append(attempts, s.env.Now())
+					case info.ActivityType.Name == "orders.flag" && args.Get(&flag) == nil:
+						told = append(told, s.env.Now().Sub(attempts[0]).Round(time.Second))
+						flag.At = time.Time{}
+						flags = append(flags, flag)
+					}
+				})
+				require.Equal(t, c.result, s.run(t))
+				require.Equal(t, []orders.Flag{
+					{OrderID: "o-1", Attention: orders.Parked, Step: c.step, Reason: payments.CodeMisconfigured}, {OrderID: "o-1"},
+				}, flags)
+				require.Zero(t, told[0])
+				for i := range attempts[1:] {
+					waits = append(waits, attempts[i+1].Sub(attempts[i]).Round(time.Minute)/time.Minute)
+				}
+				require.Equal(t, c.waits, waits)
+			})
+		})
+	}
+	t.Run("cancelled while it is parked", func(t *testing.T) {
+		t.Parallel()
+		s := newStage(t, false, map[string][]error{"payments.authorize": {refused, refused}})
+		s.env.RegisterDelayedCallback(s.env.CancelWorkflow, 30*time.Second)
+		require.Equal(t, workflows.OrderResult{State: orders.Cancelled, Reason: "cancelled_by_operator"}, s.run(t))
+		require.Equal(t, "payments.void inventory.release orders.cancel", strings.ReplaceAll(strings.Join(s.asked[2:], " "), "orders.flag ", ""))
 	})
 }
 

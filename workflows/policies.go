@@ -20,6 +20,8 @@ const (
 	// for weeks stays below Temporal's limit.
 	parkedPause    = time.Minute
 	maxParkedPause = time.Hour
+	// maxMendPause is the longest wait between two attempts of a forward step that only a person can mend. A customer waits for it.
+	maxMendPause = 10 * time.Minute
 )
 
 // startToClose is short because Temporal takes that long to notice that a worker died in an attempt. An attempt that outlives it can still
@@ -29,13 +31,15 @@ const startToClose = 10 * time.Second
 // inlineTimeout bounds the one inline attempt of a step.
 const inlineTimeout = 2 * time.Second
 
-// forStep sets the options of a forward step. Attempts are not limited, because only the business may say no.
+// forStep sets the options of a forward step. Attempts are not limited, because only the business may say no; a failure that needs a person
+// comes back to take, which parks the step.
 func forStep(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: startToClose,
 		Summary:             summary,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: 30 * time.Second,
+			NonRetryableErrorTypes: activities.OnlyAPerson(),
 		},
 	})
 }
@@ -60,6 +64,7 @@ func forUndo(ctx workflow.Context, summary string) workflow.Context {
 		Summary:             summary,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: time.Second, BackoffCoefficient: 2, MaximumInterval: time.Minute,
+			NonRetryableErrorTypes: activities.OnlyAPerson(),
 		},
 	})
 }

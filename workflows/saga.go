@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"slices"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -56,10 +57,30 @@ func (s *saga) take(ctx workflow.Context, st *step) error {
 	}
 	entry := s.progress.begin(st.title)
 	attempt := s.stalls.begin(ctx, st.title, stepStalls, stepParks)
-	err := do(forStep(ctx, st.title))
+	err := s.untilMended(ctx, attempt, func() error { return do(forStep(ctx, st.title)) })
 	s.stalls.end(attempt)
 	s.progress.end(entry, err)
 	return err
+}
+
+// untilMended repeats a step, ever more rarely, while it fails for a reason that only a person can mend. The attempt is parked at once,
+// with that reason.
+func (s *saga) untilMended(ctx workflow.Context, attempt *attempt, do func() error) error {
+	for pause := parkedPause; ; pause = min(2*pause, maxMendPause) {
+		err := do()
+		if !activities.NeedsPerson(err) {
+			return err
+		}
+		if err := s.waitParked(ctx, attempt, err, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// waitParked parks the attempt for the failure, and waits for the pause.
+func (s *saga) waitParked(ctx workflow.Context, attempt *attempt, failure error, pause time.Duration) error {
+	s.stalls.park(attempt, activities.Reason(failure))
+	return workflow.NewTimerWithOptions(ctx, pause, workflow.TimerOptions{Summary: "Parked: " + attempt.title}).Get(ctx, nil)
 }
 
 // callOf returns the function that calls the step's service, with the step's key.
@@ -105,9 +126,7 @@ func (s *saga) retryForeverAs(ctx workflow.Context, attempt *attempt, do func(ct
 			return nil
 		}
 		// The retry policy has no limit, so this error is non-retryable: it stays until an operator mends its cause.
-		s.stalls.park(attempt, activities.Reason(err))
-		if err := workflow.NewTimerWithOptions(ctx, pause,
-			workflow.TimerOptions{Summary: "Parked: " + attempt.title}).Get(ctx, nil); err != nil {
+		if err := s.waitParked(ctx, attempt, err, pause); err != nil {
 			return err
 		}
 	}
