@@ -29,6 +29,10 @@ type Subscription struct {
 	Name string
 	// Types are the event types it wants; none means every type.
 	Types []string
+	// UnknownTypes says, of a listener to every type, that it takes events of types that this version does not know, as a newer publisher
+	// sends. It is for a listener that records events and decodes none: without it, such an event is dead until a version that knows its
+	// type replays it.
+	UnknownTypes bool
 }
 
 // Wants reports whether the listener asked for events of this type.
@@ -44,6 +48,8 @@ func (s Subscription) validate() error {
 		return fmt.Errorf("listener %q: a name is 1-100 of a-z, 0-9, '.', '_', '-'", s.Name)
 	case slices.Contains(s.Types, ""):
 		return fmt.Errorf("listener %q: an event type is empty", s.Name)
+	case s.UnknownTypes && len(s.Types) > 0:
+		return fmt.Errorf("listener %q names its types and takes unknown ones: it gets only those that it names", s.Name)
 	}
 	return nil
 }

@@ -61,8 +61,9 @@ type row struct {
 }
 
 // Store keeps what arrived for a listener, all or nothing. Nil means it is on disk and the transport may forget it. Idempotent
-// by the event's id. A message that cannot be decoded, or whose type is unknown, is kept as dead; one of a known type that the
-// listener does not want is not kept. Unavailable when the listener's database is down: store the same messages again.
+// by the event's id. A message that cannot be decoded, or whose type is unknown to a listener that does not take those, is kept as dead;
+// one of a known type that the listener does not want is not kept. Unavailable when the listener's database is down: store the same
+// messages again.
 func (in *Inbox) Store(ctx context.Context, listener string, messages []Message) error {
 	l := in.listener(listener)
 	if l == nil {
@@ -164,8 +165,8 @@ func decode(body []byte) (events.Event, error) {
 func checkPayload(l *registered, event events.Event) error {
 	known := payloads[event.Type]
 	if known == nil {
-		if len(l.Types) > 0 && l.Wants(event.Type) {
-			return nil // a type of another publisher, asked for by name
+		if l.UnknownTypes || len(l.Types) > 0 && l.Wants(event.Type) {
+			return nil // recorded as it is, or a type of another publisher, asked for by name
 		}
 		return fmt.Errorf("the type %q is unknown", event.Type)
 	}

@@ -28,8 +28,8 @@ type Journal struct{ db *database.DB }
 // New returns the journal in db.
 func New(db *database.DB) *Journal { return &Journal{db: db} }
 
-// Subscription is the journal's: every event.
-var Subscription = listen.Subscription{Name: "journal"}
+// Subscription is the journal's: every event, also of a type that only a newer publisher knows, since the journal decodes none.
+var Subscription = listen.Subscription{Name: "journal", UnknownTypes: true}
 
 // Listener is the listener that writes the journal; it belongs in an inbox in the same database.
 func (j *Journal) Listener() listen.Listener {
