@@ -40,7 +40,7 @@ func migrateDatabases(ctx context.Context, cfg config.Config, say func(line stri
 		}
 		say("The " + s.Name + " database is up to date" + past + ".")
 	}
-	return addProducts(ctx, cfg, orders.New(stores["orders"].box, p.metrics), inventory.New(stores["inventory"].box))
+	return addProducts(ctx, cfg, orders.New(stores["orders"].box, p.metrics), inventory.New(stores["inventory"].box), say)
 }
 
 // migrateTemporal prepares the namespace, as PrepareNamespace does.

@@ -99,7 +99,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *Node, err error
 		return nil, err
 	}
 	if o.Develop {
-		if err := addProducts(ctx, cfg, n.orders, n.inventory); err != nil {
+		if err := addProducts(ctx, cfg, n.orders, n.inventory, n.say); err != nil {
 			return nil, err
 		}
 	}
