@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"example.com/orderly/internal/embedded"
 )
 
 // gcPercent is how much is allocated between two collections, in percent of the live heap. The live heap is small here, so with Go's
@@ -22,11 +24,24 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	os.Exit(run(untilSignal(), os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// untilSignal returns a context that ends with the first SIGINT or SIGTERM. A second one ends the process at once, and its children before
+// it: timeout(1) sends two, so that nothing has time to end what the process has started.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	received := make(chan os.Signal, 2)
+	signal.Notify(received, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-received
+		cancel()
+		second := <-received
+		embedded.KillChildren()
+		signal.Reset(second)
+		_ = syscall.Kill(os.Getpid(), second.(syscall.Signal))
+	}()
+	return ctx
 }
 
 // run is the program: 0 when all went well, else 1 after one line on stderr.

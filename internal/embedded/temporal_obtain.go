@@ -85,11 +85,11 @@ func (s cliSource) build(ctx context.Context, place cliPlace, lock *os.File) err
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 
 	s.Say("It is being built from source with the Go toolchain, which takes from two to ten minutes the first time.")
-	if err := cmd.Start(); err != nil {
+	started, ended := make(chan error), make(chan error, 1)
+	go s.run(cmd, started, ended)
+	if err := <-started; err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	select {
 	case err := <-ended:
 		if err != nil {
@@ -105,6 +105,24 @@ func (s cliSource) build(ctx context.Context, place cliPlace, lock *os.File) err
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	<-ended // the caller looks at what was built
 	return context.Cause(ctx)
+}
+
+// run starts the build and waits for it. A detached build is not a child to be ended with this process.
+func (s cliSource) run(cmd *exec.Cmd, started chan<- error, ended chan<- error) {
+	if s.Detach {
+		started <- cmd.Start()
+		ended <- cmd.Wait()
+		return
+	}
+	runtime.LockOSThread() // the child dies with the thread that started it
+	defer runtime.UnlockOSThread()
+	dieWithParent(cmd.SysProcAttr)
+	if err := startChild(cmd); err != nil {
+		started <- err
+		return
+	}
+	started <- nil
+	ended <- waitChild(cmd)
 }
 
 // lastLines returns the end of a log for an error message, on one line.

@@ -149,7 +149,7 @@ func launch(ctx context.Context, cfg TemporalConfig) (*Temporal, error) {
 func (t *Temporal) run(cmd *exec.Cmd, log *os.File, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := cmd.Start(); err != nil {
+	if err := startChild(cmd); err != nil {
 		log.Close()
 		started <- err
 		return
@@ -161,13 +161,13 @@ func (t *Temporal) run(cmd *exec.Cmd, log *os.File, started chan<- error) {
 	}
 	if err != nil {
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = waitChild(cmd)
 		log.Close()
 		started <- err
 		return
 	}
 	started <- nil
-	_ = cmd.Wait() // the state says the same
+	_ = waitChild(cmd) // the state says the same
 	t.lastWords = lastLines(log, 3)
 	log.Close()
 	if !t.stopping.Load() {
