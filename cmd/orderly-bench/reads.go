@@ -69,7 +69,11 @@ func (b *bench) get(ctx context.Context, url, token string) ([]byte, error) {
 
 // openBareHandler serves the bare handler on this machine, over the Redis server of the cache with the library's own settings.
 func (b *bench) openBareHandler(ctx context.Context) (url string, closed func() error, err error) {
-	of := b.node.Cache.Options()
+	one, is := b.node.Cache.(interface{ Options() *redis.Options })
+	if !is {
+		return "", nil, errors.New("REDIS_URL: the bare handler reads from one server, and not from a cluster")
+	}
+	of := one.Options()
 	rdb := redis.NewClient(&redis.Options{
 		Network: of.Network, Addr: of.Addr, Username: of.Username, Password: of.Password, DB: of.DB, TLSConfig: of.TLSConfig,
 	})

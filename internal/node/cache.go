@@ -13,7 +13,7 @@ import (
 
 // openCache opens the Redis of REDIS_URL, or under develop one of this process. It returns nil where there is none: a process that
 // embedded one beside others would not see what they change.
-func openCache(ctx context.Context, p process) (*redis.Client, error) {
+func openCache(p process) (redis.UniversalClient, error) {
 	at := p.cfg.RedisURL
 	switch {
 	case at == "" && !p.develop:
@@ -33,24 +33,26 @@ func openCache(ctx context.Context, p process) (*redis.Client, error) {
 		return nil, fmt.Errorf("REDIS_URL is malformed: %w", err)
 	}
 	p.closers.Add(client.Close)
-	return client, checkCache(ctx, p, client)
+	return client, nil
 }
 
 // redisRefusals are the beginnings of errors by which Redis refuses a client, because of what REDIS_URL says. After any other error (a full
 // disk, a script that blocks it, a start that is not finished) a later command can succeed.
 var redisRefusals = []string{
 	"NOAUTH ", "WRONGPASS ", "NOPERM ", "AUTH ", "Client sent AUTH", "invalid password", "DB index", "invalid DB index",
+	"SELECT is not allowed in cluster mode", "ACL failure in script", "The user executing the script", "unknown command",
 }
 
 // checkCache returns an error where Redis refuses us. A Redis that does not answer is only reported: the process runs without a cache.
-func checkCache(ctx context.Context, p process, client *redis.Client) error {
-	err := client.Ping(ctx).Err()
+func checkCache(ctx context.Context, p process, cache *users.Cache) error {
+	err := cache.Ping(ctx)
 	if err == nil {
 		return nil
 	}
 	for _, begins := range redisRefusals {
 		if redis.HasErrorPrefix(err, begins) {
-			return fmt.Errorf("REDIS_URL: Redis refuses us (%w); check the user, the password, its rights and the number at the end", err)
+			return fmt.Errorf("REDIS_URL: Redis refuses us (%w); check the user, the password, the number at the end (0 in a cluster), and the "+
+				"rights: EVAL, EVALSHA, HGET, HSET and PEXPIRE on the keys orderly:users:*", err)
 		}
 	}
 	p.say("Redis does not answer (REDIS_URL), running without a cache until it does: " + err.Error())

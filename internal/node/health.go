@@ -1,8 +1,6 @@
 package node
 
 import (
-	"context"
-
 	"example.com/orderly/api"
 )
 
@@ -37,7 +35,7 @@ func (n *Node) degraded() []api.Check {
 		checks = append(checks, api.Check{Name: "temporal", Ping: n.sagas.connection.Ping})
 	}
 	if n.cache != nil {
-		checks = append(checks, api.Check{Name: "redis", Ping: func(ctx context.Context) error { return n.cache.Ping(ctx).Err() }})
+		checks = append(checks, api.Check{Name: "redis", Ping: n.users.Ping})
 	}
 	if n.provider != nil {
 		checks = append(checks, api.Check{Name: "payment provider", Ping: onceAMinute(n.now, n.provider.ping)})

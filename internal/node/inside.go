@@ -19,7 +19,7 @@ type Inside struct {
 	Starter  *workers.Starter
 	Orders   *orders.Service
 	Database *database.DB // of orders
-	Cache    *redis.Client
+	Cache    redis.UniversalClient
 	Outboxes map[string]*outbox.Outbox // by service
 	Inboxes  []*listen.Inbox
 	// Asked returns how many statements and transactions this process has run on all databases so far.

@@ -34,7 +34,7 @@ type Node struct {
 	journal       *journal.Journal
 
 	provider  *provider
-	cache     *redis.Client
+	cache     redis.UniversalClient
 	messaging messaging
 	sagas     sagas
 	front     *front

@@ -88,12 +88,12 @@ var Services = []Service{
 		// No saga asks this service for a step, and it runs in the API's process.
 		Name: "users", Migrations: users.Migrations, Role: "api", ReadBy: []string{"listeners"}, Outbox: true,
 		open: func(ctx context.Context, n *Node, st *store) (_ handlers, err error) {
-			if n.cache, err = openCache(ctx, n.process); err != nil {
+			if n.cache, err = openCache(n.process); err != nil {
 				return handlers{}, err
 			}
 			n.users = users.NewCache(n.cache, users.New(st.box, n.now), users.CacheOptions{Metrics: users.NewMetrics(n.metrics), Log: n.log})
 			n.closers.Add(func() error { n.users.Close(); return nil })
-			return handlers{}, nil
+			return handlers{}, checkCache(ctx, n.process, n.users)
 		},
 	},
 	{

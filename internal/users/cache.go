@@ -71,6 +71,15 @@ func NewCache(rdb redis.UniversalClient, service *Service, options CacheOptions)
 	}
 }
 
+// Ping asks Redis with the commands that the cache uses, on keys of its own. A server that answers PING may still refuse them: to a user
+// without the right to run scripts, or because it is a replica that takes no writes. It is nil without Redis.
+func (c *Cache) Ping(ctx context.Context) error {
+	if c.rdb == nil {
+		return nil
+	}
+	return c.entries.check(ctx, c.prefix+"check:1", c.prefix+"check:2", c.prefix+"check:3", c.prefix+"check:4")
+}
+
 // Close stops retrying lost invalidations.
 func (c *Cache) Close() { c.lost.close() }
 
@@ -196,9 +205,8 @@ func (c *Cache) look(ctx context.Context, id, key string) (looked, error) {
 	case err != nil:
 		return looked{result: miss}, err
 	}
-	// Lost, it costs the next reader a load.
-	_, _ = c.entries.put(ctx, key, version, fresh, ttl)
-	return looked{profile, miss}, err
+	_, failed := c.entries.put(ctx, key, version, fresh, ttl)
+	return looked{profile, loaded(failed)}, err
 }
 
 func (c *Cache) profileKey(id string) string { return c.prefix + "profile:" + id }

@@ -53,6 +53,30 @@ func (e entries) put(ctx context.Context, key string, version int64, payload str
 	return written == 1, nil
 }
 
+// check puts an entry under each of the keys and reads it, with every command that the cache uses.
+func (e entries) check(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		// EVAL by itself, since EVALSHA is enough where another client has brought the script.
+		args := []any{"1", "checked", time.Minute.Milliseconds()}
+		if err := e.within(ctx, func(ctx context.Context) error { return putNewer.Eval(ctx, e.rdb, []string{key}, args...).Err() }); err != nil {
+			return err
+		}
+		if _, err := e.put(ctx, key, 1, "checked", time.Minute); err != nil {
+			return err
+		}
+		if _, _, err := e.get(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (entries) within(ctx context.Context, do func(ctx context.Context) error) error {
+	ctx, cancel := detached(ctx, redisPatience)
+	defer cancel()
+	return do(ctx)
+}
+
 // detached is a context that keeps ctx's values and ends after patience, also when ctx ends before: a caller that leaves must
 // neither keep an invalidation from being sent nor look like a failure of Redis.
 func detached(ctx context.Context, patience time.Duration) (context.Context, context.CancelFunc) {

@@ -3,13 +3,22 @@ package users
 import "github.com/prometheus/client_golang/prometheus"
 
 // How a read went: answered by the cache, answered by the cache with a no, loaded because the cache did not know, or answered
-// by the database because the cache could not be asked or trusted.
+// by the database because the cache could not be asked, trusted or written.
 const (
 	hit      = "hit"
 	negative = "negative"
 	miss     = "miss"
 	bypass   = "bypass"
 )
+
+// loaded is the result of a read that the database answered, by what came of writing the answer to the cache. Where that failed, the next
+// reader loads it again.
+func loaded(failed error) string {
+	if failed != nil {
+		return bypass
+	}
+	return miss
+}
 
 // Metrics counts what the caches do. A nil *Metrics counts nothing.
 type Metrics struct{ requests *prometheus.CounterVec }

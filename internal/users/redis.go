@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"errors"
+	"net/url"
 	"sync"
 	"time"
 
@@ -18,13 +19,24 @@ const (
 	breakerPause    = time.Second
 )
 
-// NewRedis returns a client for a cache on the Redis server at url (redis://, rediss:// or unix://): it gives up quickly, sends
-// nothing twice, and stops asking a server that does not answer. No connection is made yet, so it works with the server
-// down. The error never quotes the URL, which may hold a password. Callers close the client with Close.
-func NewRedis(url string) (*redis.Client, error) {
-	options, err := redis.ParseURL(url)
+// NewRedis returns a client for a cache on the Redis that a URL names: a server (redis://, rediss:// or unix://), which may be a node of a cluster, or
+// several nodes of a cluster (redis://host1:6379?addr=host2:6379&addr=host3:6379). It gives up quickly, sends nothing twice to a server,
+// and stops asking one that does not answer. No connection is made yet, so it works with the server down. The error never quotes the
+// URL, which may hold a password. Callers close the client with Close.
+func NewRedis(at string) (redis.UniversalClient, error) {
+	malformed := errors.New("the Redis URL cannot be read: it must look like redis://host:6379/0, or redis://host1:6379?addr=host2:6379 for a cluster")
+	if nodes(at) {
+		options, err := redis.ParseClusterURL(at)
+		if err != nil {
+			return nil, malformed
+		}
+		cluster := newCluster(options)
+		cluster.AddHook(&breaker{now: time.Now})
+		return cluster, nil
+	}
+	options, err := redis.ParseURL(at)
 	if err != nil {
-		return nil, errors.New("the Redis URL cannot be read: it must look like redis://host:6379/0")
+		return nil, malformed
 	}
 	options.ContextTimeoutEnabled = true // without it a context bounds nothing
 	options.DialTimeout = redisPatience
@@ -37,8 +49,31 @@ func NewRedis(url string) (*redis.Client, error) {
 	options.DisableIdentity = true
 	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	client := redis.NewClient(options)
-	client.AddHook(&breaker{now: time.Now})
-	return client, nil
+	client.AddHook(&breaker{now: time.Now}) // the outer one, which also sees what the cluster answers
+	behind := &follow{options: options}
+	client.AddHook(behind)
+	return single{client, behind}, nil
+}
+
+// nodes reports whether the URL names more than one server.
+func nodes(at string) bool {
+	u, err := url.Parse(at)
+	return err == nil && u.Query().Has("addr")
+}
+
+// newCluster is redis.NewClusterClient with the patience of a cache. A command that a node redirects is sent to the other one.
+func newCluster(options *redis.ClusterOptions) *redis.ClusterClient {
+	options.ContextTimeoutEnabled = true
+	options.DialTimeout = redisPatience
+	options.ReadTimeout = redisPatience
+	options.WriteTimeout = redisPatience
+	options.PoolTimeout = redisPatience
+	options.MaxRetries = -1
+	options.DialerRetries = 1
+	options.PipelinePoolSize = -1
+	options.DisableIdentity = true
+	options.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return redis.NewClusterClient(options)
 }
 
 var errBreakerOpen = errors.New("redis failed repeatedly and is left alone for a moment")

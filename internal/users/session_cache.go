@@ -85,7 +85,7 @@ func (c *Cache) authenticate(ctx context.Context, tokenHash string) (Session, st
 	if err == nil && !written { // revoked since it was read
 		return Session{}, miss, noSession()
 	}
-	return session, miss, nil
+	return session, loaded(err), nil
 }
 
 // Logout is Service.Logout.

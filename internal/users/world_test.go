@@ -155,7 +155,7 @@ func (s server) empty(t *testing.T) {
 type process struct {
 	*users.Cache
 	door *door
-	rdb  *redis.Client
+	rdb  redis.UniversalClient
 }
 
 func (b bundle) process(t *testing.T, s server) process {
@@ -265,7 +265,7 @@ type hold struct {
 	free    chan struct{}
 }
 
-func holdBack(rdb *redis.Client, stop func(name string, args []any) bool) *hold {
+func holdBack(rdb redis.UniversalClient, stop func(name string, args []any) bool) *hold {
 	h := &hold{stop: stop, reached: make(chan struct{}), free: make(chan struct{})}
 	rdb.AddHook(h)
 	return h
@@ -314,7 +314,7 @@ type refusal struct {
 	stop func(name string, args []any) bool
 }
 
-func refuse(rdb *redis.Client, stop func(name string, args []any) bool) *refusal {
+func refuse(rdb redis.UniversalClient, stop func(name string, args []any) bool) *refusal {
 	r := &refusal{stop: stop}
 	r.Store(true)
 	rdb.AddHook(r)
