@@ -125,6 +125,7 @@ func TestWhatTheAnswersOfAServerMean(t *testing.T) {
 			"551 user not local":                     later,
 			"550 5.1.1.7 is no address of ours":      later,
 			"550 we are not responsible for 5.1.1.9": later,
+			"550 relaying from 5.1.1 is not for you": later,
 			"550 4.1.1 contradicts itself":           later,
 			// About us.
 			"554 5.7.1 <ada@example.com>: relay denied":                              operator,

@@ -141,8 +141,8 @@ func (s *Server) login(c *conversation) error {
 	return nil
 }
 
-// deliver hands over one mail. Nil means that the server has taken it.
-func (c *conversation) deliver(m notifications.Message, patience time.Duration) error {
+// deliver hands over one mail, whose text is given. Nil means that the server has taken it.
+func (c *conversation) deliver(m notifications.Message, text []byte, patience time.Duration) error {
 	c.utf8 = !notifications.IsASCII(m.To.Address)
 	if offered, _ := c.client.Extension("SMTPUTF8"); c.utf8 && !offered {
 		return &notifications.Failure{Outcome: notifications.Recipient, Err: errors.New(
@@ -155,16 +155,15 @@ func (c *conversation) deliver(m notifications.Message, patience time.Duration) 
 	if err := c.client.Rcpt(path(m.To)); err != nil {
 		return c.failed(rcptTo, err)
 	}
-	text, err := c.client.Data()
+	to, err := c.client.Data()
 	if err != nil {
 		return c.failed(data, err)
 	}
-	if _, err := m.MIME().WriteTo(text); err != nil {
-		_ = c.conn.Close() // no command may follow half a mail
+	if _, err := to.Write(text); err != nil {
 		return c.failed(data, err)
 	}
 	c.within(patience)
-	if err := text.Close(); err != nil {
+	if err := to.Close(); err != nil {
 		return c.failed(end, err)
 	}
 	return nil

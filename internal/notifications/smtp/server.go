@@ -2,6 +2,7 @@
 package smtp
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -63,19 +64,28 @@ func New(settings Settings, name string) (*Server, error) {
 	return s, nil
 }
 
-// Send hands m over; nil means the server has taken it. The error has a *notifications.Failure in it, and does not quote the recipient.
+// Send hands m over; nil means the server has taken it. The error does not quote the recipient.
 func (s *Server) Send(ctx context.Context, m notifications.Message) error {
 	ctx, cancel := context.WithTimeout(ctx, s.patience.talk+s.patience.answer)
 	defer cancel()
-	c, err := s.open(ctx)
+	var text bytes.Buffer // whole before it is sent: nothing but the connection can end it halfway
+	_, err := m.MIME().WriteTo(&text)
 	if err == nil {
-		err = c.deliver(m, s.patience.answer)
-		c.close()
+		err = s.send(ctx, m, text.Bytes())
 	}
 	if err != nil {
 		return fmt.Errorf("send mail %s: %w", m.ID, err)
 	}
 	return nil
+}
+
+func (s *Server) send(ctx context.Context, m notifications.Message, text []byte) error {
+	c, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return c.deliver(m, text, s.patience.answer)
 }
 
 // Check connects, encrypts and logs in as for a mail, and sends none. The error is one of Send.

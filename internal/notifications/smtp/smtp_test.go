@@ -1,8 +1,11 @@
 package smtp_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/mail"
 	"strings"
 	"testing"
@@ -87,6 +90,49 @@ func TestAMailThatWasTakenIsSentWhenTheGoodByeFails(t *testing.T) {
 	}
 }
 
+// A mail of which half was sent when the time was over has no end: what follows it, a good-bye even, would be one.
+func TestHalfAMailIsNoMail(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	gaveUp, read := make(chan struct{}), make(chan string, 1)
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		lines := bufio.NewReader(conn)
+		_, _ = conn.Write([]byte("220 ready\r\n"))
+		for answer, line := "250 ok\r\n", ""; !strings.HasPrefix(line, "DATA"); {
+			if line, err = lines.ReadString('\n'); err != nil {
+				return
+			}
+			if strings.HasPrefix(line, "DATA") {
+				answer = "354 go on\r\n"
+			}
+			_, _ = conn.Write([]byte(answer))
+		}
+		<-gaveUp
+		rest, _ := io.ReadAll(lines)
+		read <- string(rest)
+	}()
+	sender := client(t, "smtp://"+listener.Addr().String())
+	smtp.Hurry(sender, 500*time.Millisecond, time.Minute)
+	long := message
+	long.Text = strings.Repeat("more than the system keeps for a server that does not read\n", 500_000)
+	err = sender.Send(t.Context(), long)
+	close(gaveUp)
+	f, _ := errors.AsType[*notifications.Failure](err)
+	require.NotNil(t, f)
+	require.Equal(t, later, f.Outcome)
+	require.False(t, f.Doubtful)
+	got := <-read
+	require.Contains(t, got, "Message-ID: <orders.o-1.1@example.com>")
+	require.NotContains(t, got, "\r\n.\r\n")
+}
+
 func TestAServerThatIsAwayIsAnError(t *testing.T) {
 	t.Parallel()
 	require.ErrorContains(t, client(t, "smtp://127.0.0.1:1").Send(t.Context(), message), "connection refused")
@@ -120,9 +166,9 @@ func TestAnAddressThatIsNotASCII(t *testing.T) {
 				require.Contains(t, server.Mails()[0], "<äda@xn--bcher-kva.example>\r\n")
 				return
 			}
+			require.ErrorContains(t, err, c.says)
 			f, _ := errors.AsType[*notifications.Failure](err)
 			require.Equal(t, c.want, f.Outcome)
-			require.ErrorContains(t, err, c.says)
 			require.NotContains(t, err.Error(), "äda")
 			require.Empty(t, server.Mails())
 		})
