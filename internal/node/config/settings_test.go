@@ -52,7 +52,7 @@ func TestServiceLinksAreNotTaken(t *testing.T) {
 // A password as it is makes another URL. What is said about it names the remedy, and nothing of the password.
 func TestPasswordsInURLsArePercentEncoded(t *testing.T) {
 	urls := map[string]string{
-		"DATABASE_URL": "postgres", "ORDERS_DATABASE_URL": "postgresql", "REDIS_URL": "redis", "RABBITMQ_URL": "amqp", "SMTP_URL": "smtp",
+		"DATABASE_URL": "postgres", "ORDERS_DATABASE_URL": "postgresql", "REDIS_URL": "redis", "RABBITMQ_URL": "amqp", // SMTP_URL: notifications/smtp
 	}
 	for variable, scheme := range urls {
 		for _, password := range []string{
