@@ -65,22 +65,20 @@ func TestTheJournalHoldsEveryEventOnceInTheOrderOfTheirTimes(t *testing.T) {
 // During an upgrade a publisher may be newer than the journal. What it sends is recorded as it is, and what follows is not held back.
 func TestTheJournalRecordsTypesOfANewerPublisher(t *testing.T) {
 	t.Parallel()
-	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
-		db := open("journal", journal.Migrations()...)
-		book := journal.New(db)
-		given := eventstest.Events("orders", "o1", start, events.OrderCreated{OrderID: "o1"}, events.OrderConfirmed{OrderID: "o1"},
-			events.OrderCompleted{OrderID: "o1"})
-		given[1].Type, given[1].Data = "order.gift_wrapped.v1", json.RawMessage(`{"order_id":"o1","paper":["blue"]}`)
-		given[2].Type, given[2].Data = "order.rated.v2", json.RawMessage(`[1]`)
-		eventstest.Given(t, db.Pool(), book.Listener(), given...)
-		entries, err := book.Events(t.Context(), "o1")
-		require.NoError(t, err)
-		require.Len(t, entries, 3)
-		for i, entry := range entries {
-			require.Equal(t, given[i].Type, entry.Type)
-			require.JSONEq(t, string(given[i].Data), string(entry.Data))
-		}
-	})
+	db := testenv.SQLite(t, "journal", journal.Migrations()...)
+	book := journal.New(db)
+	given := eventstest.Events("orders", "o1", start, events.OrderCreated{OrderID: "o1"}, events.OrderConfirmed{OrderID: "o1"},
+		events.OrderCompleted{OrderID: "o1"})
+	given[1].Type, given[1].Data = "order.gift_wrapped.v1", json.RawMessage(`{"order_id":"o1","paper":["blue"]}`)
+	given[2].Type, given[2].Data = "order.rated.v2", json.RawMessage(`[1]`)
+	eventstest.Given(t, db.Pool(), book.Listener(), given...)
+	entries, err := book.Events(t.Context(), "o1")
+	require.NoError(t, err)
+	require.Len(t, entries, 3)
+	for i, entry := range entries {
+		require.Equal(t, given[i].Type, entry.Type)
+		require.JSONEq(t, string(given[i].Data), string(entry.Data))
+	}
 }
 
 func TestTheJournalTakesEveryTypeOfTheCatalogue(t *testing.T) {
