@@ -1,12 +1,9 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"time"
 
 	"example.com/orderly/api"
 	"example.com/orderly/internal/node/lifecycle"
@@ -29,19 +26,6 @@ func openFront(p process, setting, addr string) (*front, error) {
 	f := &front{door: door, serving: lifecycle.Serve(door.Server(), listener), addr: listener.Addr()}
 	p.closers.Add(f.serving.Close)
 	return f, nil
-}
-
-// run serves until ctx ends. It then says that the process is not ready any more and serves on for drain, in which load balancers find that
-// out, before it takes no more requests.
-func (f *front) run(ctx context.Context, log *slog.Logger, drain time.Duration) error {
-	return f.serving.UntilDone(ctx, func() error {
-		f.door.Leave()
-		if drain > 0 {
-			log.Info("not ready any more, and serving on for " + drain.String())
-			time.Sleep(drain)
-		}
-		return nil
-	})
 }
 
 func bind(p process, setting, addr string) (net.Listener, error) {

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"errors"
-	"time"
 
 	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/workers"
@@ -36,26 +35,8 @@ func (n *Node) Run(ctx context.Context, more ...lifecycle.Part) error {
 	when(n.profiles != nil, "profiles", func(ctx context.Context) error {
 		return lifecycle.Serve(profiles(), n.profiles).UntilDone(ctx, nil)
 	})
-	when(true, "api", func(ctx context.Context) error { return n.front.run(ctx, n.log, n.drainTime()) })
+	when(true, "api", func(ctx context.Context) error { return n.front.serving.UntilDone(ctx, nil) })
 	return errors.Join(lifecycle.Run(ctx, n.log, append(parts, more...)), n.closers.Close())
-}
-
-// defaultDrain is how long orderly serve serves on when it is not set. A balancer that asks once a second finds out in it twice over.
-const defaultDrain = 5 * time.Second
-
-// drainTime is how long this process serves on after the signal to stop. A role without the API has no requests that a balancer would send
-// elsewhere, so its work ends at once; and in orderly dev a person waits, and no balancer is there.
-func (n *Node) drainTime() time.Duration {
-	switch {
-	case !n.roles.Has("api"):
-		return 0
-	case n.cfg.DrainTime != nil:
-		return *n.cfg.DrainTime
-	case n.develop:
-		return 0
-	default:
-		return defaultDrain
-	}
 }
 
 // housekeeping deletes what the roles of this process leave behind.
