@@ -29,8 +29,7 @@ var retryable = map[fault.Kind]bool{
 const longestPause = time.Minute
 
 // translate makes err an application error whose type is the fault's code, and whose details are its kind and, where it has one, its first
-// cause. A kind that the table does
-// not know is tried again: if it were final, it would end the order.
+// cause. A kind that the table does not know is tried again: if it were final, it would end the order.
 func translate(err error) error {
 	if err == nil {
 		return nil

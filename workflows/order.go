@@ -166,8 +166,8 @@ func (s *saga) endFor(ctx workflow.Context, cause error) (orders.State, string) 
 	}
 }
 
-// endForFirst is the end that the reason of an earlier run leads to. The workers of an older version that met such a step rejected the order
-// whatever the reason: what one of them has begun goes on as it began.
+// endForFirst is the end that the reason of an earlier run leads to. Workers of an older version rejected each order that met such a step, and
+// a history in which one of them has begun to reject goes on with that.
 func (s *saga) endForFirst(ctx workflow.Context, reason string) orders.State {
 	switch {
 	case s.confirmed:

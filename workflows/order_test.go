@@ -120,7 +120,7 @@ func TestOrderThatWasBeingUndone(t *testing.T) {
 			asked:  "inventory.reserve orders.look_up " + everything + " orders.reverse",
 			result: workflows.OrderResult{State: orders.Reversed, Reason: "capture_refused"}, passedOn: "capture_refused",
 		},
-		"a confirmed order is reversed whatever it was given up for": {
+		"a confirmed order is reversed, also where it was given up for a cancellation": {
 			first: "cancelled_by_operator", standing: confirmed,
 			asked:  "inventory.reserve orders.look_up " + everything + " orders.reverse",
 			result: workflows.OrderResult{State: orders.Reversed, Reason: "cancelled_by_operator"}, passedOn: "cancelled_by_operator",

@@ -29,9 +29,7 @@ func TestASagaThatRunsAgainMeetsANo(t *testing.T) {
 			w.flags = flags
 			p := w.start()
 			s := w.customer()
-			temporal, err := client.Dial(client.Options{HostPort: w.temporal(), Logger: quiet()})
-			require.NoError(t, err)
-			t.Cleanup(temporal.Close)
+			temporal := w.dial()
 			for _, c := range []struct {
 				name   string
 				held   string // the provider's call that holds the order in its state

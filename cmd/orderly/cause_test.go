@@ -32,9 +32,7 @@ func TestTheFirstCauseStaysTheReason(t *testing.T) {
 			w.flags = flags
 			p := w.start()
 			s := w.customer()
-			temporal, err := client.Dial(client.Options{HostPort: w.temporal(), Logger: quiet()})
-			require.NoError(t, err)
-			t.Cleanup(temporal.Close)
+			temporal := w.dial()
 			mug := []demo.Line{{SKU: "MUG-BLUE", Quantity: 2}}
 			for _, c := range []struct {
 				name, method, state, reason string
@@ -124,9 +122,7 @@ func TestACancellationDuringInlineSteps(t *testing.T) {
 	w.flags = []string{"--inline"}
 	p := w.start()
 	s := w.customer()
-	temporal, err := client.Dial(client.Options{HostPort: w.temporal(), Logger: quiet()})
-	require.NoError(t, err)
-	t.Cleanup(temporal.Close)
+	temporal := w.dial()
 	before, err := s.Available(t.Context())
 	require.NoError(t, err)
 	for _, call := range []string{"confirm", "capture"} {

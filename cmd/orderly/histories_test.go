@@ -48,9 +48,7 @@ func playHistories(w *world, prefix string) {
 	t := w.t
 	p := w.start()
 	s := w.customer()
-	temporal, err := client.Dial(client.Options{HostPort: w.temporal(), Logger: quiet()})
-	require.NoError(t, err)
-	t.Cleanup(temporal.Close)
+	temporal := w.dial()
 
 	cancelled := []string{
 		"order.created.v1", "inventory.reserved.v1", "payment.authorized.v1", "payment.voided.v1", "inventory.released.v1", "order.cancelled.v1",
@@ -198,9 +196,7 @@ func TestReset(t *testing.T) {
 	w := newWorld(t)
 	p := w.start()
 	s := w.customer()
-	temporal, err := client.Dial(client.Options{HostPort: w.temporal(), Logger: quiet()})
-	require.NoError(t, err)
-	t.Cleanup(temporal.Close)
+	temporal := w.dial()
 	order := w.place(s, "pm_card_visa")
 	w.requireCompleted(s, order.ID)
 	before, err := s.Available(t.Context())

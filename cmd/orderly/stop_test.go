@@ -53,6 +53,15 @@ func (w *world) running(orderID, activity string) bool {
 
 func (w *world) temporal() string { return w.setting("ORDERLY_TEMPORAL_PORT") }
 
+// dial connects to the Temporal of the world's process, until the test ends.
+func (w *world) dial() client.Client {
+	w.t.Helper()
+	temporal, err := client.Dial(client.Options{HostPort: w.temporal(), Logger: quiet()})
+	require.NoError(w.t, err)
+	w.t.Cleanup(temporal.Close)
+	return temporal
+}
+
 // setting is the address of a port that the world has set.
 func (w *world) setting(variable string) string {
 	for _, set := range w.env {

@@ -21,7 +21,7 @@ var sqlstates = map[string]verdict{
 	"03": {means: ours, why: "we send whole statements"},
 
 	"08":    {means: passes, why: "the connection was lost, or none could be made"},
-	"08P01": {means: passes, why: "a pooler says this whatever it meets: mostly that the server behind it is starting or busy"},
+	"08P01": {means: passes, why: "a pooler has no other code: mostly the server behind it is starting or busy"},
 	"09":    {means: person, why: notOurs},
 	"0A":    {means: ours, why: "the statement asks for what this version of PostgreSQL can't do"},
 	"0B":    {means: ours, why: notUsed},
@@ -91,7 +91,7 @@ var resultCodes = map[int]verdict{
 	6:  {means: passes, again: true, why: "LOCKED: another connection of this process holds the lock"},
 	7:  {means: passes, why: "NOMEM: the machine is short of memory"},
 	8:  {means: person, unwritable: true, why: "READONLY: give the process the right to write the file and its folder, and see that it was not moved"},
-	9:  {means: passes, why: "INTERRUPT: whoever asked has left"},
+	9:  {means: passes, why: "INTERRUPT: the caller has left"},
 	10: {means: person, unwritable: true, why: "IOERR: the file can't be read or written: see the disk"},
 	11: {means: person, unwritable: true, why: "CORRUPT: the file is damaged: restore it"},
 	12: {means: ours, why: "NOTFOUND: " + notUsed},

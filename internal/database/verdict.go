@@ -21,7 +21,7 @@ import (
 type means string
 
 const (
-	// passes: the same request may succeed later without anybody doing anything about us. Start-up waits; later it is Unavailable.
+	// passes: the same request may succeed later without a change on our side. Start-up waits; later it is Unavailable.
 	passes means = "passes"
 	// person: waiting alone mends nothing. Start-up refuses and names the remedy; later it is Unavailable, with the remedy in the log.
 	person means = "needs a person"

@@ -86,12 +86,6 @@ func CodeOf(err error) string {
 	return string(Internal)
 }
 
-// Waiting reports whether err only says that there is no answer yet.
-func Waiting(err error) bool {
-	f, ok := As(err)
-	return ok && f.Waiting
-}
-
 // Final reports whether trying the same thing again can only give the same answer.
 func Final(err error) bool {
 	switch KindOf(err) {

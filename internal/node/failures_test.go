@@ -112,7 +112,7 @@ func (f failing) request() (status int, code string) {
 
 func (f failing) readiness() (status int) { return f.get("/readyz").Code }
 
-// step is the type of the error that Temporal is given; it is tried again whatever it is.
+// step is the type of the error that Temporal is given. None of them is final.
 func (f failing) step() string {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()

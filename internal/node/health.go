@@ -40,7 +40,7 @@ func (n *Node) degraded() []api.Check {
 	if n.provider != nil {
 		checks = append(checks, api.Check{Name: "payment provider", Ping: onceAMinute(n.now, n.provider.ping)})
 	}
-	if on := n.stores["notifications"]; on != nil && on.runs {
+	if st := n.stores["notifications"]; st != nil && st.runs {
 		checks = append(checks, api.Check{Name: "mails", Ping: n.notifications.Ping})
 	}
 	if ping := n.messaging.ping(); ping != nil {

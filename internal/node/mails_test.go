@@ -11,7 +11,7 @@ import (
 	"example.com/orderly/internal/notifications/smtp/smtptest"
 )
 
-// What is wrong with the settings of mails is one line that names the variable and not the password, whatever the process does.
+// What is wrong with the settings of mails is one line that names the variable and not the password, in each kind of process.
 func TestASettingOfMailsThatCannotBeUsed(t *testing.T) {
 	for variable, values := range map[string]map[string]string{
 		"SMTP_URL": {

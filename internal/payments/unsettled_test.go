@@ -59,6 +59,12 @@ func TestCredentialsThatAreNotAcceptedAreNotANo(t *testing.T) {
 	})
 }
 
+func requireWaiting(t *testing.T, err error) {
+	t.Helper()
+	f, _ := fault.As(err)
+	require.True(t, f != nil && f.Waiting, "a payment that is not decided yet is no failure: %v", err)
+}
+
 func TestProcessingIsNeitherYesNorNo(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
@@ -68,7 +74,7 @@ func TestProcessingIsNeitherYesNorNo(t *testing.T) {
 				err := o.authorize(t.Context(), w.service)
 				require.Equal(t, "payment_processing", fault.CodeOf(err), "%v", err)
 				require.Equal(t, fault.Unavailable, fault.KindOf(err), "%v", err)
-				require.True(t, fault.Waiting(err), "a payment that is not decided yet is no failure: %v", err)
+				requireWaiting(t, err)
 			}
 			require.Empty(t, o.events())
 		}
@@ -78,7 +84,7 @@ func TestProcessingIsNeitherYesNorNo(t *testing.T) {
 		}
 		calls := abandoned.calls()["cancel"]
 		err := abandoned.void(t.Context(), w.service)
-		require.True(t, fault.Waiting(err), "%v", err)
+		requireWaiting(t, err)
 		require.Equal(t, calls+1, abandoned.calls()["cancel"], "one attempt asks once")
 		require.Equal(t, fault.Unavailable, fault.KindOf(err), "what is processing can still come to hold money: %v", err)
 

@@ -40,7 +40,7 @@ const none = "none"
 // known are the places at which the recipient is known. Each mail has one recipient, so an answer about a recipient is about this one.
 var known = []place{rcptTo, data, end}
 
-// answers is the table. The first row that fits counts. Only what is about the recipient is final: whatever else a server refuses today,
+// answers is the table. The first row that fits counts. Only what is about the recipient is final: what a server refuses because of
 // relaying, the sender, the login or how much was sent, it may take tomorrow, and a mail that was given up is lost.
 var answers = []answer{
 	{nil, "421", nil, notifications.Later, "the server ends the connection: it is busy or going down"},
