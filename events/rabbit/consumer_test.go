@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/events/listen"
+	"example.com/orderly/internal/testenv"
 )
 
 func TestWhileTheInboxIsAwayNothingIsAcknowledged(t *testing.T) {
@@ -215,6 +218,35 @@ func TestADatabaseThatTakesNothingDeadLettersNothing(t *testing.T) {
 	require.NoError(t, err)
 	start(t, inbox.Run)
 	all.complete(w, []string{"s0", "s1", "s2"}, 3)
+}
+
+// The database may fail for one message alone and for a while, as where a process that hangs holds its row.
+func TestAFailureThatPassesDeadLettersNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "all")
+	all := newRecorder("all")
+	pool := testenv.PostgreSQL(t, "inbox").Pool()
+	inbox := w.open(pool, listen.PostgreSQL, all.Listener)
+	exec := func(query string) {
+		_, err := pool.ExecContext(t.Context(), query)
+		require.NoError(t, err)
+	}
+	exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		RAISE EXCEPTION 'not now' USING ERRCODE = 'query_canceled'; END $$`)
+	exec(`CREATE TRIGGER refuse BEFORE INSERT ON inbox FOR EACH ROW WHEN (NEW.event_id = 'orders/a/1') EXECUTE FUNCTION refuse()`)
+	publisher, ch := w.publisher(all.Subscription), w.channel()
+	w.send(publisher, about("a", 1, 2)...)
+	w.send(publisher, about("b", 1, 2)...)
+	_, consumer := w.consume(inbox)
+	// The other message is stored only when the first is suspected.
+	w.eventually(func() bool { _, err := inbox.Show(t.Context(), "all", "orders/b/1"); return err == nil }, "the suspicion")
+	began := time.Now()
+	w.eventually(func() bool { return time.Since(began) > 3*time.Second || w.ready(ch, "all.dead") > 0 }, "another round")
+	require.Zero(t, w.ready(ch, "all.dead"))
+	require.Zero(t, gathered(t, consumer)["orderly_rabbit_dead_lettered_total"])
+	exec(`DROP TRIGGER refuse ON inbox`)
+	start(t, inbox.Run)
+	all.complete(w, []string{"a", "b"}, 2)
 }
 
 func TestAQueueThatIsDeletedIsMadeAnew(t *testing.T) {

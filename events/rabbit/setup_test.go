@@ -109,12 +109,17 @@ func (w *world) inbox(file string, listeners ...listen.Listener) (*listen.Inbox,
 	pool, err := listen.OpenSQLite(filepath.Join(w.dir, file))
 	require.NoError(w.t, err)
 	w.t.Cleanup(func() { require.NoError(w.t, pool.Close()) })
-	inbox, err := listen.Open(w.t.Context(), pool, listen.SQLite, listeners, listen.Options{
+	return w.open(pool, listen.SQLite, listeners...), pool
+}
+
+func (w *world) open(pool *sql.DB, engine string, listeners ...listen.Listener) *listen.Inbox {
+	w.t.Helper()
+	inbox, err := listen.Open(w.t.Context(), pool, engine, listeners, listen.Options{
 		Poll: 5 * time.Millisecond, Schedule: []time.Duration{}, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	require.NoError(w.t, err)
 	require.NoError(w.t, inbox.Migrate(w.t.Context()))
-	return inbox, pool
+	return inbox
 }
 
 func start(t testing.TB, run func(context.Context) error) (stop func()) {

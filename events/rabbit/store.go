@@ -10,6 +10,8 @@ import (
 	"example.com/orderly/events"
 	"example.com/orderly/events/listen"
 	"example.com/orderly/internal/backoff"
+	"example.com/orderly/internal/database"
+	"example.com/orderly/internal/fault"
 )
 
 const (
@@ -79,12 +81,17 @@ func (q *queueConsumer) awaitInbox(ctx context.Context) bool {
 
 // isPoison reports whether the inbox takes another message but not the first of held: then it is this message that cannot be stored, and
 // not the database that fails. The other one must be about another subject: stored before the first, it would break its subject's order.
-// That it is stored again with its batch does nothing.
+// That it is stored again with its batch does nothing. A failure that passes is never the message's: a process that hangs may hold its row.
 func (q *queueConsumer) isPoison(ctx context.Context, held []amqp.Delivery) bool {
 	for i := 1; i < len(held); i++ {
-		if subject(held[i]) != subject(held[0]) {
-			return q.storeBatch(ctx, held[i:i+1]) == nil && q.storeBatch(ctx, held[:1]) != nil
+		if subject(held[i]) == subject(held[0]) {
+			continue
 		}
+		if q.storeBatch(ctx, held[i:i+1]) != nil {
+			return false
+		}
+		err := q.storeBatch(ctx, held[:1])
+		return err != nil && fault.CodeOf(err) != database.CodeUnavailable
 	}
 	return false
 }

@@ -32,10 +32,7 @@ func EachEngine(t *testing.T, test func(t *testing.T, open Open)) {
 	})
 	t.Run(string(database.PostgreSQL), func(t *testing.T) {
 		t.Parallel()
-		server := os.Getenv("DATABASE_URL")
-		if !strings.HasPrefix(server, "postgres") {
-			Missing(t, "DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
-		}
+		server := postgresServer(t) // here, so that a test that opens no database is skipped, too
 		test(t, func(service string, sets ...database.Migrations) *database.DB {
 			return postgres(t, server, service, sets...)
 		})
@@ -46,6 +43,21 @@ func EachEngine(t *testing.T, test func(t *testing.T, open Open)) {
 func SQLite(t testing.TB, service string, sets ...database.Migrations) *database.DB {
 	t.Helper()
 	return open(t, service, "sqlite:"+filepath.Join(t.TempDir(), service+".db"), sets)
+}
+
+// PostgreSQL makes a database on the server of DATABASE_URL.
+func PostgreSQL(t testing.TB, service string, sets ...database.Migrations) *database.DB {
+	t.Helper()
+	return postgres(t, postgresServer(t), service, sets...)
+}
+
+func postgresServer(t testing.TB) string {
+	t.Helper()
+	server := os.Getenv("DATABASE_URL")
+	if !strings.HasPrefix(server, "postgres") {
+		Missing(t, "DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+	}
+	return server
 }
 
 func postgres(t testing.TB, server, service string, sets ...database.Migrations) *database.DB {
