@@ -201,6 +201,24 @@ func TestTheBreakerOpensAfterAnOutage(t *testing.T) {
 	require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Enqueue(t.Context(), o.place())))
 }
 
+// A server that refuses us refuses every order, and says so once in a while instead of at each of them.
+func TestTheBreakerOpensWhereAPersonIsNeeded(t *testing.T) {
+	t.Parallel()
+	for _, code := range []codes.Code{codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented} {
+		o, temporal := newOffice(t), dialHeld(t)
+		o.starter.Connect(temporal.client, false)
+		o.run()
+		order, started := o.place(), make(chan error, 1)
+		go func() { started <- o.starter.Start(t.Context(), order) }()
+		<-temporal.arrived
+		temporal.answer(t, status.Error(code, "no"))
+		err := <-started
+		require.Equal(t, fault.Unavailable, fault.KindOf(err), "%s", code)
+		require.ErrorContains(t, err, "TEMPORAL_", "%s: what to do", code)
+		require.Equal(t, fault.Unavailable, fault.KindOf(o.starter.Enqueue(t.Context(), o.place())), "%s", code)
+	}
+}
+
 // A Temporal that answers other starts is up, only busy.
 func TestTheBreakerStaysClosedWhileTemporalAnswersOthers(t *testing.T) {
 	t.Parallel()

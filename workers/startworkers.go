@@ -2,15 +2,14 @@ package workers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/temporal"
 
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/temporalstatus"
 	"example.com/orderly/workflows"
 )
 
@@ -101,17 +100,17 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	_, err = c.client.ExecuteWorkflow(ctx, in.StartOptions(), workflows.OrderWorkflow, in)
-	switch {
+	switch v := temporalstatus.Judge(err); {
 	case err == nil, temporal.IsWorkflowExecutionAlreadyStartedError(err):
 		s.answered.Store(s.now().UnixNano())
 		return err == nil && in.Inline, nil
-	case unreachable(err):
+	case v.Means != temporalstatus.Ours:
 		// A Temporal that has just answered another start is up, only busy.
 		if now := s.now(); now.Sub(time.Unix(0, s.answered.Load())) >= startTimeout {
 			s.breakerUntil.Store(now.Add(breakerPause).UnixNano())
 		}
-		return false, fmt.Errorf("start the saga of order %s: %w: %w", st.order.ID,
-			fault.New(fault.Unavailable, codeUnavailable, "Temporal does not answer"), err)
+		return false, fmt.Errorf("start the saga of order %s: %w: %w (%s)", st.order.ID,
+			fault.New(fault.Unavailable, codeUnavailable, "Temporal takes no sagas now"), err, v.Why)
 	default:
 		return false, fmt.Errorf("start the saga of order %s: %w", st.order.ID, err)
 	}
@@ -119,15 +118,6 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 
 // breakerOpen reports whether Temporal did not answer within the last breakerPause.
 func (s *Starter) breakerOpen() bool { return s.now().UnixNano() < s.breakerUntil.Load() }
-
-// unreachable reports whether the error means that Temporal is away or overloaded, and not that it refuses this start.
-func unreachable(err error) bool {
-	var unavailable *serviceerror.Unavailable
-	var exhausted *serviceerror.ResourceExhausted
-	var deadline *serviceerror.DeadlineExceeded
-	return errors.As(err, &unavailable) || errors.As(err, &exhausted) || errors.As(err, &deadline) ||
-		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
-}
 
 // markInBatches marks the orders whose sagas Temporal has accepted, many at a time, until started is closed. After a lost mark the Sweeper
 // starts the saga again, and Temporal answers that it is already started.

@@ -24,7 +24,7 @@ import (
 func knowsSearchAttributes(ctx context.Context, c client.Client, options client.Options, say func(string)) (knows bool, err error) {
 	err = lifecycle.WaitFor(ctx, say, "Temporal's namespace at "+options.HostPort+" (TEMPORAL_ADDRESS)", func(ctx context.Context) error {
 		err := haveSearchAttributes(ctx, c, options.Namespace)
-		if unanswered(err) {
+		if passes(err) {
 			return away(err)
 		}
 		return err
@@ -49,7 +49,7 @@ func registerSearchAttributes(ctx context.Context, c client.Client, namespace st
 	var final error // one that trying again does not mend
 	err := keepTrying(ctx, func(ctx context.Context) error {
 		missing, err := missingSearchAttributes(ctx, c, namespace)
-		if unknown := new(serviceerror.NamespaceNotFound); errors.As(err, &unknown) || unanswered(err) {
+		if unknown := new(serviceerror.NamespaceNotFound); errors.As(err, &unknown) || passes(err) {
 			return err // another process has just made the namespace and not every part of the server knows it; or the server is busy
 		}
 		if err != nil {

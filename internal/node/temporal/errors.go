@@ -10,13 +10,12 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"google.golang.org/grpc/codes"
+
+	"example.com/orderly/internal/temporalstatus"
 )
 
-// unanswered reports whether the error means that Temporal is away or busy, so that the same call may succeed later.
-func unanswered(err error) bool {
-	code := serviceerror.ToStatus(err).Code()
-	return code == codes.Unavailable || code == codes.DeadlineExceeded || code == codes.ResourceExhausted
-}
+// passes reports whether the same call may succeed later.
+func passes(err error) bool { return temporalstatus.Judge(err).Means == temporalstatus.Passes }
 
 // handshakeRefused matches gRPC's text for a handshake that TLS refuses. One that was cut off has another text.
 var handshakeRefused = regexp.MustCompile(`authentication handshake failed: (remote error: )?(tls|x509): `)

@@ -28,7 +28,7 @@ func PrepareNamespace(ctx context.Context, c client.Client, namespace string, re
 	var final error // one that trying again does not mend
 	err := keepTrying(ctx, func(ctx context.Context) error {
 		err := ensureNamespace(ctx, c, namespace, retention, say)
-		if unanswered(err) {
+		if passes(err) {
 			return err
 		}
 		final = err
