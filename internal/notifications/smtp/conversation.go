@@ -149,10 +149,10 @@ func (c *conversation) deliver(m notifications.Message, text []byte, patience ti
 			"the recipient's address is not ASCII, which takes SMTPUTF8, and the mail server does not offer that")}
 	}
 	c.client.SkipSMTPUTF8(!c.utf8) // asked for without need, it would keep the mail from servers that lack it
-	if err := c.client.Mail(path(m.From)); err != nil {
+	if err := unlessTaken(c.client.Mail(path(m.From))); err != nil {
 		return c.failed(mailFrom, err)
 	}
-	if err := c.client.Rcpt(path(m.To)); err != nil {
+	if err := unlessTaken(c.client.Rcpt(path(m.To))); err != nil {
 		return c.failed(rcptTo, err)
 	}
 	to, err := c.client.Data()
@@ -163,10 +163,19 @@ func (c *conversation) deliver(m notifications.Message, text []byte, patience ti
 		return c.failed(data, err)
 	}
 	c.within(patience)
-	if err := to.Close(); err != nil {
+	if err := unlessTaken(to.Close()); err != nil {
 		return c.failed(end, err)
 	}
 	return nil
+}
+
+// unlessTaken drops an error that is an answer of the class "done" (2yz of RFC 5321, section 4.2.1): the client knows one code of it for each
+// command, and a mail that is taken with another would be sent again.
+func unlessTaken(err error) error {
+	if reply, answered := errors.AsType[*textproto.Error](err); answered && reply.Code/100 == 2 {
+		return nil
+	}
+	return err
 }
 
 // path is an address as commands take it: without a name, in angle brackets, and quoted where it has to be.

@@ -51,6 +51,22 @@ func TestTheMailServerGetsTheMail(t *testing.T) {
 	require.Contains(t, server.Commands(), "MAIL FROM:<shop@example.com> BODY=8BITMIME\nRCPT TO:<ada@example.com>\nDATA\n")
 }
 
+// Of an answer only the first digit has to be understood (RFC 5321, section 4.3.2). A mail that was taken and is sent again comes twice.
+func TestAnyAnswerThatSaysDoneIsAYes(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"MAIL", "RCPT", "."} {
+		for _, answer := range []string{"200 fine", "250-2.0.0 fine\r\n250 2.0.0 queued", "251 user not local, will forward", "252 cannot verify", "299 done"} {
+			t.Run(at+" "+answer[:3], func(t *testing.T) {
+				t.Parallel()
+				mails := smtptest.New(t)
+				mails.Answer(at, answer)
+				require.NoError(t, client(t, mails.URL()).Send(t.Context(), message))
+				require.Len(t, mails.Mails(), 1)
+			})
+		}
+	}
+}
+
 func TestAServerThatHangsIsLeftInTime(t *testing.T) {
 	t.Parallel()
 	for _, where := range []string{"greeting", "EHLO", "MAIL", "RCPT", "DATA", "."} {

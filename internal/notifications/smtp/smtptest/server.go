@@ -111,8 +111,16 @@ func (s *Server) hear(line string) {
 	s.heard = append(s.heard, line)
 }
 
-// refuses reports whether something else than the usual answer was set.
+// refuses reports whether an answer was set that is not of the class "done".
 func (s *Server) refuses(command string) bool {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	answer, set := s.answers[command]
+	return set && !strings.HasPrefix(answer, "2")
+}
+
+// changed reports whether another answer than the usual one was set.
+func (s *Server) changed(command string) bool {
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	_, set := s.answers[command]
@@ -152,7 +160,7 @@ func (s *Server) talk(conn net.Conn) {
 			can := append([]string{"250-test", "ENHANCEDSTATUSCODES"}, s.offers...)
 			going = s.say(conn, verb, strings.Join(can, "\r\n250-")+"\r\n250 OK")
 		case "STARTTLS":
-			if going = s.say(conn, verb, "220 go on"); going && s.Secure != nil && !s.refuses(verb) {
+			if going = s.say(conn, verb, "220 go on"); going && s.Secure != nil && !s.changed(verb) {
 				secured := tls.Server(conn, s.Secure)
 				if secured.Handshake() != nil {
 					return
@@ -167,7 +175,7 @@ func (s *Server) talk(conn net.Conn) {
 			}
 			going = s.say(conn, verb, "235 welcome")
 		case "DATA":
-			if going = s.say(conn, verb, "354 go on"); !going || s.refuses(verb) {
+			if going = s.say(conn, verb, "354 go on"); !going || s.changed(verb) {
 				continue
 			}
 			going = s.take(conn, lines)
