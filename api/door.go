@@ -15,9 +15,13 @@ var errStarting = fault.New(fault.Unavailable, "starting", "this process is stil
 // Door answers from the moment a process listens. Before there is an API behind it, /healthz says that the process is alive, /readyz
 // that it is starting, and any other request is answered 503 with Retry-After. Without it requests would hang, and a supervisor that
 // restarts what does not answer would never let the process finish its start.
+//
+// After Leave, /readyz says that the process is stopping, and every answer ends its connection, so that a load balancer sends its next
+// request elsewhere. All requests are still answered as before.
 type Door struct {
-	log *slog.Logger
-	api atomic.Pointer[API]
+	log     *slog.Logger
+	api     atomic.Pointer[API]
+	leaving atomic.Bool
 }
 
 // NewDoor returns a door with nothing behind it.
@@ -26,9 +30,15 @@ func NewDoor(log *slog.Logger) *Door { return &Door{log: log} }
 // Open makes a answer all requests from now on.
 func (d *Door) Open(a *API) { d.api.Store(a) }
 
+// Leave makes /readyz answer 503 from now on, and each answer end its connection. Idle connections stay open: closing one could meet a
+// request that is on its way.
+func (d *Door) Leave() { d.leaving.Store(true) }
+
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if a := d.api.Load(); a != nil {
+	w = closing{w, &d.leaving}
+	stopping := d.leaving.Load() && r.URL.Path == "/readyz"
+	if a := d.api.Load(); a != nil && !stopping {
 		a.ServeHTTP(w, r)
 		return
 	}
@@ -39,12 +49,30 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeJSON(given, http.StatusOK, "application/json", healthBody{"ok"})
 	case "/readyz":
 		given.header.Set("Retry-After", "1")
-		writeJSON(given, http.StatusServiceUnavailable, "application/json", readyBody{"starting", []checkBody{}})
+		body := readyBody{"starting", []checkBody{}}
+		if stopping {
+			body.Status = "stopping"
+		}
+		writeJSON(given, http.StatusServiceUnavailable, "application/json", body)
 	default:
 		x.refuse(given, failureOf(r.Context(), errStarting), errStarting)
 	}
 	given.header.Set("X-Request-ID", x.requestID)
 	given.send(w)
+}
+
+// closing ends the connection with each answer that is written while the process leaves, also to a request that came before.
+type closing struct {
+	http.ResponseWriter
+	leaving *atomic.Bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (c closing) WriteHeader(status int) {
+	if c.leaving.Load() {
+		c.Header().Set("Connection", "close")
+	}
+	c.ResponseWriter.WriteHeader(status)
 }
 
 // Server returns an http.Server for the door with every limit set; callers choose the listener. Its Shutdown first answers the

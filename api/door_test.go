@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -45,4 +47,51 @@ func TestDoor(t *testing.T) {
 	status, _, body = ask("/readyz")
 	require.Equal(t, http.StatusOK, status)
 	require.JSONEq(t, `{"status":"ready","checks":[]}`, body)
+}
+
+// A process that is about to stop says so, answers everything as before, and ends each connection with an answer: also that of a request
+// which came before.
+func TestADoorThatIsLeft(t *testing.T) {
+	t.Parallel()
+	door := api.NewDoor(slog.New(slog.DiscardHandler))
+	asked, goOn := make(chan bool), make(chan bool)
+	slow := api.Check{Name: "slow", Ping: func(context.Context) error {
+		asked <- true
+		<-goOn
+		return nil
+	}}
+	door.Open(api.NewHealth(api.Config{Logger: slog.New(slog.DiscardHandler), Ready: []api.Check{slow}}))
+	server := httptest.NewServer(door)
+	t.Cleanup(server.Close)
+	before := make(chan *http.Response)
+	go func() {
+		response, err := http.Get(server.URL + "/readyz")
+		if err == nil {
+			_ = response.Body.Close()
+		}
+		before <- response
+	}()
+	<-asked
+	door.Leave()
+	goOn <- true
+	response := <-before
+	require.NotNil(t, response)
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.True(t, response.Close, "its connection would be closed later, perhaps while a request is on its way")
+
+	for path, want := range map[string]struct {
+		status int
+		body   string
+	}{
+		"/readyz":  {http.StatusServiceUnavailable, `{"status":"stopping","checks":[]}`},
+		"/healthz": {http.StatusOK, `{"status":"ok"}`},
+	} {
+		response, err := http.Get(server.URL + path)
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, errors.Join(err, response.Body.Close()))
+		require.Equal(t, want.status, response.StatusCode)
+		require.JSONEq(t, want.body, string(body))
+		require.True(t, response.Close, path)
+	}
 }

@@ -9,8 +9,11 @@ import (
 )
 
 // Run runs every part until ctx ends or one of them fails, stops them in reverse order, and closes what was opened. Each part stands
-// below those that it uses, so that these still run while it stops. more is stopped first.
+// below those that it uses, so that these still run while it stops. more is stopped first. When ctx ends, a process that drains goes on
+// with all parts for that time, and only then begins to stop.
 func (n *Node) Run(ctx context.Context, more ...lifecycle.Part) error {
+	ctx, cancel := n.front.serveOn(ctx, n.log, n.drainTime())
+	defer cancel()
 	var parts []lifecycle.Part
 	when := func(needed bool, name string, run func(ctx context.Context) error) {
 		if needed {

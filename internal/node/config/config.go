@@ -20,6 +20,9 @@ import (
 // minRetention is the shortest time Temporal lets a namespace keep closed workflows.
 const minRetention = 24 * time.Hour
 
+// maxDrain is the longest time a process serves on: a longer one is taken for a mistake, since supervisors kill long before.
+const maxDrain = 10 * time.Minute
+
 // Config is what the environment and the flags say. A URL that is set replaces the embedded part it names, and nothing else.
 type Config struct {
 	DatabaseURL string `env:"DATABASE_URL"`
@@ -49,6 +52,9 @@ type Config struct {
 	// TemporalRetention is how long a namespace keeps closed sagas; zero leaves an existing one alone.
 	TemporalRetention time.Duration `env:"ORDERLY_TEMPORAL_RETENTION"`
 
+	// DrainTime is how long a process with the API serves on, not ready any more, before it stops; nil where the command decides.
+	DrainTime *time.Duration `env:"ORDERLY_DRAIN_TIME"`
+
 	// TemporalNamespace is used in place of TEMPORAL_NAMESPACE; empty for that one.
 	TemporalNamespace string `env:"-"`
 
@@ -71,7 +77,7 @@ type Config struct {
 func FromEnvironment(services []string) (Config, error) {
 	cfg, err := env.ParseAs[Config]()
 	if err != nil {
-		return cfg, errors.New("ORDERLY_TEMPORAL_RETENTION is malformed: it must be a duration such as 168h") // the one setting that is parsed
+		return cfg, explain(err)
 	}
 	cfg.OwnDatabases, cfg.OwnDirectDatabases = map[string]string{}, map[string]string{}
 	for _, service := range services {
@@ -179,7 +185,33 @@ func (c Config) Check() error {
 	if c.TemporalRetention != 0 && c.TemporalRetention < minRetention {
 		return fmt.Errorf("ORDERLY_TEMPORAL_RETENTION is malformed: %s is shorter than the %s Temporal allows", c.TemporalRetention, minRetention)
 	}
+	if d := c.DrainTime; d != nil && (*d < 0 || *d > maxDrain) {
+		return fmt.Errorf("ORDERLY_DRAIN_TIME is malformed: %s is not between 0s and %s", *d, maxDrain)
+	}
 	return nil
+}
+
+// durations are the settings that are parsed, by the field they are parsed into, each with an example of what it may be.
+var durations = map[string][2]string{
+	"TemporalRetention": {"ORDERLY_TEMPORAL_RETENTION", "168h"},
+	"DrainTime":         {"ORDERLY_DRAIN_TIME", "5s"},
+}
+
+// explain names the setting that can't be parsed.
+func explain(err error) error {
+	var all env.AggregateError
+	if errors.As(err, &all) {
+		for _, err := range all.Errors {
+			var malformed env.ParseError
+			if !errors.As(err, &malformed) {
+				continue
+			}
+			if d, known := durations[malformed.Name]; known {
+				return fmt.Errorf("%s is malformed: it must be a duration such as %s", d[0], d[1])
+			}
+		}
+	}
+	return err
 }
 
 // EmbeddedDatabaseSetting is the variable to set so that the first of these services whose database is a file gets another one; empty

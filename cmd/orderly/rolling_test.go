@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/orderly/internal/demo"
+)
+
+// Two processes with the API behind a balancer are replaced one after the other, under clients who keep their connections: no request is
+// refused, broken off or answered 5xx.
+func TestReplacingTheAPILosesNoRequest(t *testing.T) {
+	t.Parallel()
+	d := newDeployment(t)
+	d.start("sandbox")
+	var addrs []string
+	for _, port := range freePorts(t, 2) {
+		addrs = append(addrs, "127.0.0.1:"+port)
+	}
+	drains := []string{"ORDERLY_DRAIN_TIME=", "ORDERLY_DRAIN_TIME=3s"} // the first is the default
+	running := make([]*process, len(addrs))
+	for i, addr := range addrs {
+		running[i] = d.serveAPI(addr, drains[i])
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	b, err := balance(t.Context(), addrs...)
+	require.NoError(t, err)
+	d.api = b.addr
+	s := d.customer()
+	order := d.place(s, "pm_card_visa")
+
+	var clients sync.WaitGroup
+	for n := range 50 {
+		clients.Go(func() {
+			own := demo.NewClient("http://"+b.addr, "http://"+d.book)
+			own.Token, own.HTTP.Transport = s.Token, &http.Transport{MaxIdleConnsPerHost: 1}
+			for i := 0; ctx.Err() == nil; i++ {
+				var err error
+				if i%5 == 0 {
+					_, err = own.Place(t.Context(), fmt.Sprintf("rolling-%d-%d", n, i), []demo.Line{{SKU: "MUG-BLUE", Quantity: 1}}, "pm_card_visa")
+				} else {
+					_, err = own.Order(t.Context(), order.ID)
+				}
+				if err != nil {
+					b.count("a client got " + err.Error())
+				}
+				select {
+				case <-time.After(50 * time.Millisecond): // so that connections are idle between requests
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	more := func() {
+		from := b.answered()
+		eventually(t, time.Minute, "the clients get no answers", func() bool { return b.answered() > from+500 })
+	}
+	more()
+	for i, addr := range addrs {
+		require.NoError(t, running[i].cmd.Process.Signal(syscall.SIGTERM))
+		running[i].wait(time.Minute)
+		require.Equal(t, 0, running[i].cmd.ProcessState.ExitCode(), running[i].printed())
+		require.NotZero(t, b.backends[i].toldUnready(), "the balancer was not told before the port was closed")
+		more()
+		running[i] = d.serveAPI(addr, drains[i])
+		eventually(t, 30*time.Second, "the balancer does not find the new process", b.backends[i].isReady)
+		more()
+	}
+	stop()
+	clients.Wait()
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	t.Logf("%v", b.counts)
+	for what, count := range b.counts {
+		require.True(t, strings.HasSuffix(what, " answered"), "%d: %s; of all: %v", count, what, b.counts)
+	}
+}
+
+// serveAPI starts a process with the API.
+func (d *deployment) serveAPI(addr, drain string) *process {
+	d.t.Helper()
+	own := *d.world
+	own.env = append(append([]string{}, d.env...), "ORDERLY_API_ADDR="+addr, drain)
+	p := own.launch("serve", "api")
+	eventually(d.t, time.Minute, "the API does not come up", func() bool { return strings.Contains(p.printed(), "msg=ready") })
+	return p
+}
+
+// answered is how many requests were answered well.
+func (b *balancer) answered() int {
+	b.lock.Lock()
+	defer b.lock.Unlock()
+	return b.counts["GET answered"] + b.counts["POST answered"]
+}
