@@ -104,8 +104,11 @@ func (s *shop) acts(tag string) []act {
 				box("orders").Failed(ctx, claimed[0], errors.New("returned"), time.Second))
 		}},
 		{"orders", "backlog", func(ctx context.Context) error { _, _, err := box("orders").Backlog(ctx); return err }},
-		{"orders", "prune the outbox", func(ctx context.Context) error { _, err := box("orders").Prune(ctx, window, 1000); return err }},
-		{"orders", "prune keys", func(ctx context.Context) error { _, err := sales.PruneKeys(ctx, window, 1000); return err }},
+		{"orders", "prune the outbox", func(ctx context.Context) error {
+			_, err := box("orders").Prune(ctx, now().Sub(window), 1000)
+			return err
+		}},
+		{"orders", "prune keys", func(ctx context.Context) error { _, err := sales.PruneKeys(ctx, now().Sub(window), 1000); return err }},
 		{"inventory", "reserve, release", func(ctx context.Context) error {
 			return errors.Join(stock.Reserve(ctx, inventory.Reservation{Key: key("reserve"), OrderID: id(), Lines: []inventory.Quantity{{SKU: "tea", Quantity: 1}}}),
 				stock.Release(ctx, inventory.Release{Key: key("release"), Undoes: key("reserve"), OrderID: id()}))

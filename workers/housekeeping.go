@@ -26,15 +26,14 @@ const (
 	pruneBatch = 1000
 )
 
-// Housekeeping deletes what is finished and older than its window, in small transactions.
+// Housekeeping deletes what is finished and older than its window, in small transactions. How old a row is, is told by the clock of its database.
 type Housekeeping struct {
 	Boxes   []*outbox.Outbox
 	Inboxes []*listen.Inbox
 	// Keys forgets idempotency keys; nil where there are none.
-	Keys func(ctx context.Context, before time.Time, limit int) (int64, error)
+	Keys func(ctx context.Context, age time.Duration, limit int) (int64, error)
 	// Sessions removes the sessions that have expired and returns how many; nil where there are none.
 	Sessions func(ctx context.Context) (int64, error)
-	Now      func() time.Time
 	Log      *slog.Logger
 }
 
@@ -52,15 +51,14 @@ func (h *Housekeeping) Run(ctx context.Context) error {
 // Tidy prunes everything once. When one database fails it goes on with the others, and returns the errors joined.
 func (h *Housekeeping) Tidy(ctx context.Context) error {
 	var failed error
-	now := h.Now()
 	for _, box := range h.Boxes {
-		failed = errors.Join(failed, untilDone(ctx, box.Prune, now.Add(-PublishedEvents)))
+		failed = errors.Join(failed, untilDone(ctx, box.Prune, PublishedEvents))
 	}
 	for _, inbox := range h.Inboxes {
-		failed = errors.Join(failed, untilDone(ctx, inbox.Prune, now.Add(-HandledEvents)))
+		failed = errors.Join(failed, untilDone(ctx, pruning(inbox), HandledEvents))
 	}
 	if h.Keys != nil {
-		failed = errors.Join(failed, untilDone(ctx, h.Keys, now.Add(-OrderKeys)))
+		failed = errors.Join(failed, untilDone(ctx, h.Keys, OrderKeys))
 	}
 	if h.Sessions != nil {
 		_, err := h.Sessions(ctx)
@@ -69,11 +67,22 @@ func (h *Housekeeping) Tidy(ctx context.Context) error {
 	return failed
 }
 
-func untilDone(ctx context.Context, prune func(context.Context, time.Time, int) (int64, error), before time.Time) error {
-	for {
-		deleted, err := prune(ctx, before, pruneBatch)
+// pruning is the inbox's Prune, by age.
+func pruning(inbox *listen.Inbox) func(ctx context.Context, age time.Duration, limit int) (int64, error) {
+	return func(ctx context.Context, age time.Duration, limit int) (int64, error) {
+		now, err := inbox.Now(ctx)
 		if err != nil {
-			return fmt.Errorf("prune what is older than %s: %w", before.Format(time.RFC3339), err)
+			return 0, err
+		}
+		return inbox.Prune(ctx, now.Add(-age), limit)
+	}
+}
+
+func untilDone(ctx context.Context, prune func(context.Context, time.Duration, int) (int64, error), age time.Duration) error {
+	for {
+		deleted, err := prune(ctx, age, pruneBatch)
+		if err != nil {
+			return fmt.Errorf("prune what is older than %s: %w", age, err)
 		}
 		if deleted < pruneBatch {
 			return nil

@@ -33,7 +33,6 @@ type Reconciler struct {
 	Starter *Starter
 	Orders  *orders.Service
 	Log     *slog.Logger
-	Now     func() time.Time
 }
 
 // Run reconciles once a minute until ctx ends. It returns nil: what fails is logged and tried again.
@@ -83,7 +82,8 @@ func (r *Reconciler) reconcile(ctx context.Context, orderID string) error {
 	case err != nil:
 		return fmt.Errorf("look for the saga of order %s: %w", orderID, err)
 	}
-	switch status := described.GetWorkflowExecutionInfo().GetStatus(); status {
+	saga := described.GetWorkflowExecutionInfo()
+	switch status := saga.GetStatus(); status {
 	case enums.WORKFLOW_EXECUTION_STATUS_RUNNING, enums.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW, enums.WORKFLOW_EXECUTION_STATUS_PAUSED:
 		return nil
 	default:
@@ -91,8 +91,9 @@ func (r *Reconciler) reconcile(ctx context.Context, orderID string) error {
 			return err
 		}
 		r.Log.WarnContext(ctx, "the saga of an open order has closed", "order_id", orderID, "status", status.String())
+		// The time is Temporal's, as in the flags of sagas: by another clock this flag could outweigh those of a run that is started anew.
 		return r.Orders.Flag(ctx, orders.Flag{
-			OrderID: orderID, At: r.Now(), Attention: orders.Parked, Step: "Saga", Reason: ReasonSagaClosed,
+			OrderID: orderID, At: saga.GetCloseTime().AsTime(), Attention: orders.Parked, Step: "Saga", Reason: ReasonSagaClosed,
 		})
 	}
 }

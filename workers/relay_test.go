@@ -287,7 +287,8 @@ func TestABacklogIsClaimedWhileABatchIsOnItsWay(t *testing.T) {
 func TestTidyKeepsWhatIsWithinItsWindow(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
-		box := newBox(open, "orders")
+		var passed time.Duration
+		box := outbox.New(open("orders", outbox.Migrations()), "orders", func() time.Time { return time.Now().Add(passed) })
 		write(t, box, "a", "b")
 		claimed, err := box.Claim(t.Context(), 1, time.Minute)
 		require.NoError(t, err)
@@ -296,13 +297,14 @@ func TestTidyKeepsWhatIsWithinItsWindow(t *testing.T) {
 			require.NoError(t, box.DB().Get(t.Context(), &count, `SELECT COUNT(*) FROM outbox`))
 			return count
 		}
-		tidy := func(at time.Time) {
-			house := workers.Housekeeping{Boxes: []*outbox.Outbox{box}, Now: func() time.Time { return at }}
+		tidy := func(later time.Duration) {
+			passed = later
+			house := workers.Housekeeping{Boxes: []*outbox.Outbox{box}}
 			require.NoError(t, house.Tidy(t.Context()))
 		}
-		tidy(time.Now().Add(workers.PublishedEvents - time.Minute))
+		tidy(workers.PublishedEvents - time.Minute)
 		require.Equal(t, 2, rows())
-		tidy(time.Now().Add(workers.PublishedEvents + time.Minute))
+		tidy(workers.PublishedEvents + time.Minute)
 		require.Equal(t, 1, rows(), "only what is published is pruned")
 	})
 }

@@ -79,7 +79,7 @@ func (o *office) sweeper() *workers.Sweeper {
 }
 
 func (o *office) reconciler() *workers.Reconciler {
-	return &workers.Reconciler{Starter: o.starter, Orders: o.orders, Log: slog.New(slog.DiscardHandler), Now: o.now}
+	return &workers.Reconciler{Starter: o.starter, Orders: o.orders, Log: slog.New(slog.DiscardHandler)}
 }
 
 // allMarked waits until every order that was placed is marked as started.

@@ -14,8 +14,8 @@ import (
 	"example.com/orderly/internal/database"
 )
 
-// errAlreadyDone means that another attempt finished the event while this one ran.
-var errAlreadyDone = errors.New("the event is no longer pending")
+// errOvertaken means that the lease ended while this attempt ran, and that another one has claimed the event since, or finished it.
+var errOvertaken = errors.New("another attempt has taken over the event")
 
 // attempt handles one claimed event and writes down what became of it. It returns an error only when that could not be written:
 // then the event stays claimed until its lease ends.
@@ -29,7 +29,7 @@ func (in *Inbox) finish(ctx context.Context, l *registered, r row, err error) er
 	case err == nil:
 		l.done.Add(1)
 		return nil
-	case errors.Is(err, errAlreadyDone):
+	case errors.Is(err, errOvertaken):
 		return nil
 	case errors.Is(context.Cause(ctx), errStopping):
 		return in.release(ctx, []row{r})
@@ -50,17 +50,19 @@ func (in *Inbox) handle(ctx context.Context, l *registered, r row) error {
 		return err
 	}
 	// The mark and what record does are one commit, and the mark comes first: its row lock makes a second attempt that runs at
-	// the same moment wait, and then find the event done, before it has written anything.
+	// the same moment wait, and then find the event done, before it has written anything. next_attempt_at says whose claim it is: what another
+	// worker has claimed since is left to that one, or the subject's next event could begin while this one is still being handled.
 	return in.db.InTx(ctx, func(tx *database.Tx) error {
+		moment, at := in.db.Moment(in.options.Now)
 		marked, err := tx.Exec(ctx, `
-			UPDATE inbox SET state = 'done', done_at = ?, reason = ''
-			WHERE listener = ? AND event_id = ? AND `+database.Check(`state = 'pending'`),
-			database.At(in.options.Now()), r.Listener, r.EventID)
+			UPDATE inbox SET state = 'done', done_at = `+moment+`, reason = ''
+			WHERE listener = ? AND event_id = ? AND `+database.Check(`state = 'pending' AND next_attempt_at = ?`),
+			at, r.Listener, r.EventID, r.NextAttempt)
 		if err != nil {
 			return err
 		}
 		if marked != 1 {
-			return errAlreadyDone
+			return errOvertaken
 		}
 		if record == nil {
 			return nil
@@ -81,12 +83,11 @@ func (l *registered) act(ctx context.Context, event events.Event) (record Record
 	return record, err
 }
 
-// fail sets the next attempt, or the end. An attempt that was overtaken (its lease ran out and another one failed, too) is not
-// counted twice.
+// fail sets the next attempt, or the end. An attempt that was overtaken sets neither: the event is being handled, or was.
 func (in *Inbox) fail(ctx context.Context, l *registered, r row, reason error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	now := in.options.Now()
+	now := in.now()
 	attempts, state, next := r.Attempts+1, "dead", now
 	if !isPermanent(reason) && attempts <= len(l.Schedule) {
 		state, next = "pending", now.Add(l.Schedule[attempts-1])
@@ -97,8 +98,8 @@ func (in *Inbox) fail(ctx context.Context, l *registered, r row, reason error) e
 	}
 	changed, err := in.db.Exec(ctx, `
 		UPDATE inbox SET state = ?, attempts = ?, next_attempt_at = ?, reason = ?
-		WHERE listener = ? AND event_id = ? AND attempts = ? AND `+database.Check(`state = 'pending'`),
-		state, attempts, database.At(next), text, r.Listener, r.EventID, r.Attempts)
+		WHERE listener = ? AND event_id = ? AND `+database.Check(`state = 'pending' AND next_attempt_at = ?`),
+		state, attempts, database.At(next), text, r.Listener, r.EventID, r.NextAttempt)
 	if err != nil {
 		return fmt.Errorf("record that listener %s failed on event %s: %w", l.Name, r.EventID, err)
 	}

@@ -23,7 +23,7 @@ var errBatchFailed = errors.New("a batch failed")
 // When anything fails, nothing of the batch is kept and the error is errBatchFailed: which event is to blame shows when they are
 // handled one by one. The failure of a batch of one is that event's own, and is written down. Any other error is the database's.
 func (in *Inbox) handleBatch(ctx, handling context.Context, l *registered) (found int, err error) {
-	from, err := in.waitingSince(handling, l)
+	now, from, err := in.waitingSince(handling, l)
 	if err != nil {
 		return 0, err
 	}
@@ -31,8 +31,9 @@ func (in *Inbox) handleBatch(ctx, handling context.Context, l *registered) (foun
 	done := 0
 	err = in.db.InTx(handling, func(tx *database.Tx) (err error) {
 		done = 0 // InTx may run this again
-		now := in.options.Now()
-		taken, err = in.take(handling, tx.Select, l, from, batchSize, `state = 'done', done_at = ?, reason = ''`, database.At(now))
+		began := in.now()
+		moment, at := in.db.Moment(in.options.Now)
+		taken, err = in.take(handling, tx.Select, l, now, from, batchSize, `state = 'done', done_at = `+moment+`, reason = ''`, at)
 		if err != nil {
 			return err
 		}
@@ -40,7 +41,7 @@ func (in *Inbox) handleBatch(ctx, handling context.Context, l *registered) (foun
 			l.wake() // there may be more, for another worker
 		}
 		for _, r := range taken {
-			if ctx.Err() != nil || done > 0 && in.options.Now().After(now.Add(maxBatchTime)) {
+			if ctx.Err() != nil || done > 0 && in.now().After(began.Add(maxBatchTime)) {
 				return in.unmark(handling, tx, l, taken[done:])
 			}
 			if err := apply(handling, tx, l, r); err != nil {

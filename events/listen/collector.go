@@ -40,13 +40,14 @@ func (c Collector) Collect(metrics chan<- prometheus.Metric) {
 	defer cancel()
 	for _, inbox := range c {
 		stats, err := inbox.Stats(ctx)
-		if err != nil {
+		now, unknown := inbox.Now(ctx)
+		if err != nil || unknown != nil {
 			continue // its figures are missing from the scrape; readiness says that the database is down
 		}
 		for _, s := range stats {
 			var age, due float64
 			if !s.Oldest.IsZero() {
-				age, due = inbox.options.Now().Sub(s.Oldest).Seconds(), max(0, inbox.options.Now().Sub(s.Due).Seconds())
+				age, due = now.Sub(s.Oldest).Seconds(), max(0, now.Sub(s.Due).Seconds())
 			}
 			metrics <- prometheus.MustNewConstMetric(inboxEvents, prometheus.GaugeValue, float64(s.Pending), s.Listener, "pending")
 			metrics <- prometheus.MustNewConstMetric(inboxEvents, prometheus.GaugeValue, float64(s.Dead), s.Listener, "dead")

@@ -19,7 +19,7 @@ func DefaultSchedule() []time.Duration {
 
 // Options tune an Inbox; the zero value is what production uses.
 type Options struct {
-	Now      func() time.Time // default time.Now
+	Now      func() time.Time // the clock of what is due and leased; default the database's, SQLite's being this machine's
 	Log      *slog.Logger     // default slog.Default()
 	Schedule []time.Duration  // of listeners that set none; default DefaultSchedule()
 	Workers  int              // events handled at once, per listener; default 2, and 8 for one with an Effect
@@ -96,7 +96,7 @@ func open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener
 	if engine == SQLite {
 		// Without the driver's option times would be written as text that does not sort.
 		var kind string
-		if err := in.db.Get(ctx, &kind, `SELECT typeof(?)`, database.At(in.options.Now())); err != nil {
+		if err := in.db.Get(ctx, &kind, `SELECT typeof(?)`, database.At(time.Now())); err != nil {
 			return nil, fmt.Errorf("open the inbox: %w", err)
 		}
 		if kind != "integer" {
@@ -104,6 +104,23 @@ func open(ctx context.Context, pool *sql.DB, engine string, listeners []Listener
 		}
 	}
 	return in, nil
+}
+
+// Now is the time by the clock that the inbox's times are by: Options.Now, or that of the database, which it asks where its time is not known.
+// So Prune is to be given a time that was counted from Now. Unavailable when the database does not answer.
+func (in *Inbox) Now(ctx context.Context) (time.Time, error) {
+	if in.options.Now != nil {
+		return in.options.Now(), nil
+	}
+	return in.db.Time(ctx)
+}
+
+// now is Now where the database has been asked before, as behind a claim.
+func (in *Inbox) now() time.Time {
+	if in.options.Now != nil {
+		return in.options.Now()
+	}
+	return in.db.Now()
 }
 
 // Subscriptions are those of the inbox's listeners, in the order they were given to Open.
@@ -132,9 +149,6 @@ func (l *registered) wake() {
 }
 
 func (o Options) withDefaults() Options {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}

@@ -81,7 +81,11 @@ func (in *Inbox) Replay(ctx context.Context, listener, eventID string) error {
 	if l == nil {
 		return fmt.Errorf("replay event %s: this inbox has no listener %q", eventID, listener)
 	}
-	err := in.db.InTx(ctx, func(tx *database.Tx) error {
+	now, err := in.Now(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the time to replay event %s of listener %s: %w", eventID, listener, err)
+	}
+	err = in.db.InTx(ctx, func(tx *database.Tx) error {
 		r, err := in.read(ctx, tx.Get, listener, eventID)
 		if err != nil {
 			return err
@@ -94,7 +98,7 @@ func (in *Inbox) Replay(ctx context.Context, listener, eventID string) error {
 		if removed != 1 {
 			return fmt.Errorf("event %s of listener %s is not dead: %w", eventID, listener, ErrNotFound)
 		}
-		again := in.rows(l, []Message{{ID: r.EventID, Type: r.Type, Body: raw(r.Body)}})
+		again := in.rows(l, now, []Message{{ID: r.EventID, Type: r.Type, Body: raw(r.Body)}})
 		for _, a := range again {
 			if a.State == "dead" {
 				return fmt.Errorf("still not usable: %s", a.Reason)
@@ -112,9 +116,10 @@ func (in *Inbox) Replay(ctx context.Context, listener, eventID string) error {
 // Drop gives up on a dead event for good: it counts as done, keeps its reason, and no longer holds back later ones. ErrNotFound
 // when there is no such dead event.
 func (in *Inbox) Drop(ctx context.Context, listener, eventID string) error {
+	moment, at := in.db.Moment(in.options.Now)
 	changed, err := in.db.Exec(ctx, `
-		UPDATE inbox SET state = 'done', done_at = ?, reason = 'dropped: ' || reason
-		WHERE listener = ? AND event_id = ? AND `+database.Check(`state = 'dead'`), database.At(in.options.Now()), listener, eventID)
+		UPDATE inbox SET state = 'done', done_at = `+moment+`, reason = 'dropped: ' || reason
+		WHERE listener = ? AND event_id = ? AND `+database.Check(`state = 'dead'`), at, listener, eventID)
 	if err == nil && changed == 0 {
 		err = ErrNotFound
 	}
@@ -177,7 +182,7 @@ func (in *Inbox) Statements() int64 { return in.db.Statements() }
 // Transactions is how many transactions the inbox has begun since it was opened.
 func (in *Inbox) Transactions() int64 { return in.db.Transactions() }
 
-// Prune deletes up to limit events that were done before the given time and returns how many it deleted. A pruned event that is
+// Prune deletes up to limit events that were done before the given time, by the clock of Now, and returns how many it deleted. A pruned event that is
 // delivered again is applied again, so the window must be longer than any redelivery.
 func (in *Inbox) Prune(ctx context.Context, before time.Time, limit int) (int64, error) {
 	deleted, err := in.db.Exec(ctx, `

@@ -129,7 +129,7 @@ func (in *Inbox) handleEach(ctx, handling context.Context, l *registered) (int, 
 		l.wake() // there may be more, for another worker
 	}
 	for i, r := range claimed {
-		if ctx.Err() != nil || in.options.Now().Add(l.Timeout).After(until) {
+		if ctx.Err() != nil || in.now().Add(l.Timeout).After(until) {
 			return len(claimed), in.release(handling, claimed[i:])
 		}
 		if err := in.attempt(handling, l, r); err != nil {
@@ -142,28 +142,30 @@ func (in *Inbox) handleEach(ctx, handling context.Context, l *registered) (int, 
 // claim takes due events, and sets their next attempt to the time that it returns: until then no other worker takes them. This lease is a
 // little longer than one attempt may last.
 func (in *Inbox) claim(ctx context.Context, l *registered, limit int) (claimed []row, until time.Time, err error) {
-	from, err := in.waitingSince(ctx, l)
+	now, from, err := in.waitingSince(ctx, l)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
 	// Not under ctx: if the statement were cut off, what it has claimed could not be released, and would wait until its lease ends.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
-	until = in.options.Now().Add(l.Timeout + leaseSlack)
-	claimed, err = in.take(ctx, in.db.ChangeAll, l, from, limit, `next_attempt_at = ?`, database.At(until))
+	until = now.Add(l.Timeout + leaseSlack)
+	claimed, err = in.take(ctx, in.db.ChangeAll, l, now, from, limit, `next_attempt_at = ?`, database.At(until))
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("claim events for listener %s: %w", l.Name, err)
 	}
 	return claimed, until, nil
 }
 
-// waitingSince returns a time before which nothing waits for the listener.
-func (in *Inbox) waitingSince(ctx context.Context, l *registered) (database.Time, error) {
-	from, err := l.lowWater.Mark(ctx, in.options.Now())
-	if err != nil {
-		return database.Time{}, fmt.Errorf("look for the oldest event of listener %s: %w", l.Name, err)
+// waitingSince returns the time, and one before which nothing waits for the listener.
+func (in *Inbox) waitingSince(ctx context.Context, l *registered) (now time.Time, from database.Time, err error) {
+	if now, err = in.Now(ctx); err == nil {
+		from, err = l.lowWater.Mark(ctx, now)
 	}
-	return from, nil
+	if err != nil {
+		return time.Time{}, database.Time{}, fmt.Errorf("look for the oldest event of listener %s: %w", l.Name, err)
+	}
+	return now, from, nil
 }
 
 // newLowWater makes the low-water mark of what waits for the listener.
@@ -181,7 +183,7 @@ type selector func(ctx context.Context, dest any, query string, args ...any) err
 // unfinished one; with Unordered a dead one does not count. change is what SET assigns, and values its arguments; from is a time before
 // which nothing waits.
 func (in *Inbox) take(
-	ctx context.Context, run selector, l *registered, from database.Time, limit int, change string, values ...any,
+	ctx context.Context, run selector, l *registered, now time.Time, from database.Time, limit int, change string, values ...any,
 ) ([]row, error) {
 	var taken []row
 	// How PostgreSQL reads this must not depend on its statistics. OFFSET 0 keeps it from making a join of the condition, a limit
@@ -201,7 +203,7 @@ func (in *Inbox) take(
 		    LIMIT (SELECT CAST(? AS BIGINT))`)+`
 		RETURNING listener, event_id, source, subject, sequence, event_type, body, state, attempts, next_attempt_at, reason,
 		    received_at, done_at`,
-		append(values, l.Name, from, database.At(in.options.Now()), ignoredState(l), limit)...); err != nil {
+		append(values, l.Name, from, database.At(now), ignoredState(l), limit)...); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(taken, func(a, b row) int {
@@ -219,7 +221,7 @@ func ignoredState(l *registered) string {
 	return "done"
 }
 
-// release gives back events that were claimed and not begun.
+// release gives back events that were claimed and not begun, but for those that another worker has claimed since.
 func (in *Inbox) release(ctx context.Context, claimed []row) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
@@ -227,8 +229,8 @@ func (in *Inbox) release(ctx context.Context, claimed []row) error {
 		for _, r := range claimed {
 			if _, err := tx.Exec(ctx, `
 				UPDATE inbox SET next_attempt_at = ?
-				WHERE listener = ? AND event_id = ? AND attempts = ? AND `+database.Check(`state = 'pending'`),
-				database.At(in.options.Now()), r.Listener, r.EventID, r.Attempts); err != nil {
+				WHERE listener = ? AND event_id = ? AND `+database.Check(`state = 'pending' AND next_attempt_at = ?`),
+				database.At(in.now()), r.Listener, r.EventID, r.NextAttempt); err != nil {
 				return err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"example.com/orderly/events"
@@ -69,7 +70,11 @@ func (in *Inbox) Store(ctx context.Context, listener string, messages []Message)
 	if l == nil {
 		return fmt.Errorf("store %d messages: this inbox has no listener %q", len(messages), listener)
 	}
-	rows := in.rows(l, messages)
+	now, err := in.Now(ctx)
+	if err != nil {
+		return fmt.Errorf("ask the time to store %d messages for listener %s: %w", len(messages), listener, err)
+	}
+	rows := in.rows(l, now, messages)
 	if len(rows) == 0 {
 		return nil
 	}
@@ -109,8 +114,8 @@ func insert(ctx context.Context, exec func(ctx context.Context, query string, ar
 	return err
 }
 
-func (in *Inbox) rows(l *registered, messages []Message) []row {
-	now := database.At(in.options.Now())
+func (in *Inbox) rows(l *registered, at time.Time, messages []Message) []row {
+	now := database.At(at)
 	rows := make([]row, 0, len(messages))
 	for _, message := range messages {
 		r := row{Listener: l.Name, State: "pending", NextAttempt: now, Received: now, Body: storable(message.Body)}

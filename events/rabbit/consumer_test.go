@@ -225,7 +225,7 @@ func TestAFailureThatPassesDeadLettersNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
 	all := newRecorder("all")
-	pool := testenv.PostgreSQL(t, "inbox").Pool()
+	pool := testenv.Postgres(t)("inbox").Pool()
 	inbox := w.open(pool, listen.PostgreSQL, all.Listener)
 	exec := func(query string) {
 		_, err := pool.ExecContext(t.Context(), query)

@@ -73,7 +73,11 @@ func prune(ctx context.Context, inbox *listen.Inbox) {
 			return
 		case <-tick.C:
 		}
-		if _, err := inbox.Prune(ctx, time.Now().Add(-kept), 1000); err != nil && ctx.Err() == nil {
+		now, err := inbox.Now(ctx)
+		if err == nil {
+			_, err = inbox.Prune(ctx, now.Add(-kept), 1000)
+		}
+		if err != nil && ctx.Err() == nil {
 			slog.Warn("the inbox was not pruned", "error", err)
 		}
 	}

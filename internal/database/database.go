@@ -61,7 +61,7 @@ func Open(ctx context.Context, name, rawURL string) (*DB, error) {
 
 // Later is Open without asking whether the server is there: it connects when it is first used.
 func Later(name, rawURL string) (*DB, error) {
-	db := &DB{name: name, watch: new(watch), patient: make(chan struct{}, 1)}
+	db := &DB{name: name, watch: newWatch(), patient: make(chan struct{}, 1)}
 	var err error
 	switch {
 	case strings.HasPrefix(rawURL, "postgres://"), strings.HasPrefix(rawURL, "postgresql://"):

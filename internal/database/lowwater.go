@@ -2,8 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 )
 
@@ -51,13 +49,19 @@ func (w *LowWater) Mark(ctx context.Context, now time.Time) (Time, error) {
 	if since := now.Sub(w.asked); since >= 0 && since < lowWaterEvery {
 		return At(w.mark), nil
 	}
-	var oldest Time
-	if err := w.db.Get(ctx, &oldest, w.query, w.args...); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	var found struct {
+		Oldest Time `db:"oldest"`
+		Said   Time `db:"said"`
+	}
+	began := passed()
+	// The query is asked regularly wherever a queue is worked off, and so tells the time without a statement more.
+	if err := w.db.Get(ctx, &found, `SELECT (`+w.query+`) AS oldest, clock_timestamp() AS said`, w.args...); err != nil {
 		return Time{}, err
 	}
+	w.db.watch.clock.learn(found.Said.Time, began)
 	w.asked, w.mark = now, now.Add(-lowWaterSlack)
-	if !oldest.IsZero() && oldest.Before(w.mark) {
-		w.mark = oldest.Time
+	if !found.Oldest.IsZero() && found.Oldest.Before(w.mark) {
+		w.mark = found.Oldest.Time
 	}
 	return At(w.mark), nil
 }

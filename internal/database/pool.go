@@ -44,7 +44,7 @@ const Session = `SET ` + idleSetting + `; SET ` + planSetting + `; SET ` + jitSe
 // pool_mode=transaction in the URL each transaction is, and no session state is used. It connects when it is first used. The error never
 // quotes the password.
 func PostgresPool(rawURL string) (*sql.DB, error) {
-	pool, _, err := postgresPool(rawURL, new(watch), settings)
+	pool, _, err := postgresPool(rawURL, newWatch(), settings)
 	return pool, err
 }
 
@@ -73,7 +73,7 @@ func postgresPool(rawURL string, seen *watch, settings []string) (pool *sql.DB, 
 // SQLitePool opens the file at path for writing; the file and its folder are made when missing. SQLite allows one writer: one
 // connection whose transactions take the write lock at BEGIN never has to upgrade a read lock, which is what makes SQLITE_BUSY
 // unavoidable.
-func SQLitePool(path string) (*sql.DB, error) { return sqlitePool(path, new(watch)) }
+func SQLitePool(path string) (*sql.DB, error) { return sqlitePool(path, newWatch()) }
 
 func sqlitePool(path string, seen *watch) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -100,7 +100,7 @@ func Over(name string, engine Engine, pool *sql.DB) *DB {
 		driver = "pgx"
 	}
 	on := sqlx.NewDb(pool, driver)
-	return &DB{name: name, engine: engine, write: on, read: on, watch: new(watch), patient: make(chan struct{}, 1)}
+	return &DB{name: name, engine: engine, write: on, read: on, watch: newWatch(), patient: make(chan struct{}, 1)}
 }
 
 // Pool is the pool that writes; the DB closes it. On SQLite it has a single connection, so a caller that holds a transaction on it

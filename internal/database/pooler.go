@@ -42,10 +42,7 @@ func Pooled(rawURL string) bool {
 func bySession(s sessions, settings []string) []stdlib.OptionOpenDB {
 	return []stdlib.OptionOpenDB{stdlib.OptionResetSession(s.reusable), stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		s.begun(conn)
-		if _, err := conn.Exec(ctx, `SET `+strings.Join(settings, `; SET `)); err != nil {
-			return errors.Join(err, conn.Close(ctx)) // the driver would leave it open
-		}
-		return nil
+		return s.told(ctx, conn, `SET `+strings.Join(settings, `; SET `)+`; `+askTime)
 	})}
 }
 
@@ -54,9 +51,9 @@ func bySession(s sessions, settings []string) []stdlib.OptionOpenDB {
 func byTransaction(config *pgx.ConnConfig, s sessions, settings []string) driver.Connector {
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity, config.DescriptionCacheCapacity = 0, 0
-	connector := stdlib.GetConnector(*config, stdlib.OptionResetSession(s.reusable), stdlib.OptionAfterConnect(func(_ context.Context, conn *pgx.Conn) error {
+	connector := stdlib.GetConnector(*config, stdlib.OptionResetSession(s.reusable), stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
 		s.begun(conn)
-		return nil
+		return s.told(ctx, conn, askTime)
 	}))
 	return pooledConnector{connector, `BEGIN; SET LOCAL ` + strings.Join(settings, `; SET LOCAL `)}
 }

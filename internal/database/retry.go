@@ -78,6 +78,7 @@ func waitPatiently(ctx context.Context, tx *sqlx.Tx) error {
 // retrying runs a transaction again that lost to another one, and once that met a connection which was of no use. One that did not get its lock
 // at once gives its connection back, waits for its turn to be patient, and then is run once more.
 func (db *DB) retrying(ctx context.Context, run func(patient bool) error) error {
+	db.renew(ctx)
 	patient := false
 	for attempt := 0; ; attempt++ {
 		err := run(patient)

@@ -22,7 +22,11 @@ type watch struct {
 	era atomic.Int64
 	// refusal is the latest write that failed for a reason which is not its own.
 	refusal atomic.Pointer[refusal]
+	// clock is the server's.
+	clock *clock
 }
+
+func newWatch() *watch { return &watch{clock: newClock()} }
 
 type refusal struct {
 	reason error
@@ -43,6 +47,16 @@ type sessions struct{ *watch }
 const eraOf = "orderly_era" // in what pgx lets us keep with a connection
 
 func (s sessions) begun(conn *pgx.Conn) { conn.PgConn().CustomData()[eraOf] = s.era.Load() }
+
+// told runs what a new connection is told first, which ends with the question for the time.
+func (s sessions) told(ctx context.Context, conn *pgx.Conn, statements string) error {
+	err := s.clock.learnFrom(ctx, conn, statements)
+	if err != nil {
+		s.TraceQueryEnd(ctx, conn, pgx.TraceQueryEndData{Err: err})
+		return errors.Join(err, conn.Close(ctx)) // the driver would leave it open
+	}
+	return nil
+}
 
 // TraceQueryStart implements pgx.QueryTracer.
 func (s sessions) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
@@ -77,15 +91,22 @@ var errReadOnly = errors.New("the server is a standby or was set read-only")
 // write that was refused for a reason which is not its own, as on a full disk, it also tries one, and asks rights whether the login may still
 // change our tables. Unavailable when the database takes none.
 func (db *DB) Writable(ctx context.Context, rights func(ctx context.Context) error) error {
-	query := `SELECT COUNT(*) < 0 FROM sqlite_master` // reads the file, which a ping does not
+	query := `SELECT COUNT(*) < 0 AS read_only, NULL AS said FROM sqlite_master` // reads the file, which a ping does not
 	if db.engine == PostgreSQL {
-		query = `SELECT current_setting('transaction_read_only') = 'on'`
+		query = `SELECT current_setting('transaction_read_only') = 'on' AS read_only, clock_timestamp() AS said`
 	}
-	var readOnly bool
-	if err := db.read.GetContext(ctx, &readOnly, query); err != nil {
+	var found struct {
+		ReadOnly bool `db:"read_only"`
+		Said     Time `db:"said"`
+	}
+	began := passed()
+	if err := db.read.GetContext(ctx, &found, query); err != nil {
 		return classify(err)
 	}
-	if readOnly {
+	if !found.Said.IsZero() {
+		db.watch.clock.learn(found.Said.Time, began)
+	}
+	if found.ReadOnly {
 		db.watch.era.Add(1) // the next look asks a new session
 		return fmt.Errorf("%w: %w", fault.New(fault.Unavailable, CodeUnavailable, "the database takes no writes"), errReadOnly)
 	}

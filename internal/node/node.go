@@ -170,7 +170,7 @@ func (n *Node) addService(ctx context.Context, s Service, st *store, h handlers)
 		n.sagas.activities[s.Queue] = h.activities
 	}
 	if len(h.listeners) > 0 {
-		st.inbox, err = listen.Open(ctx, st.db.Pool(), string(st.db.Engine()), h.listeners, listen.Options{Now: n.now, Log: n.log})
+		st.inbox, err = listen.Open(ctx, st.db.Pool(), string(st.db.Engine()), h.listeners, listen.Options{Log: n.log})
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func (n *Node) Run(ctx context.Context, more ...lifecycle.Part) error {
 	})
 	when(n.sagas.starter != nil, "starter", n.sagas.starter.Run)
 	when(orders, "sweeper", (&workers.Sweeper{Starter: n.sagas.starter, Orders: n.orders, Log: n.log}).Run)
-	when(orders, "reconciler", (&workers.Reconciler{Starter: n.sagas.starter, Orders: n.orders, Log: n.log, Now: n.now}).Run)
+	when(orders, "reconciler", (&workers.Reconciler{Starter: n.sagas.starter, Orders: n.orders, Log: n.log}).Run)
 	when(n.profiles != nil, "profiles", func(ctx context.Context) error {
 		return lifecycle.Serve(profiles(), n.profiles).UntilDone(ctx, nil)
 	})
@@ -44,7 +44,7 @@ func (n *Node) Run(ctx context.Context, more ...lifecycle.Part) error {
 
 // housekeeping deletes what the roles of this process leave behind.
 func (n *Node) housekeeping() *workers.Housekeeping {
-	h := &workers.Housekeeping{Boxes: n.messaging.outboxes, Inboxes: n.messaging.inboxes, Now: n.now, Log: n.log}
+	h := &workers.Housekeeping{Boxes: n.messaging.outboxes, Inboxes: n.messaging.inboxes, Log: n.log}
 	if n.roles.Has("orders") {
 		h.Keys = n.orders.PruneKeys
 	}

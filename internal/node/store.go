@@ -38,7 +38,7 @@ func openStore(ctx context.Context, p process, service string, migrations []data
 		return nil, err
 	}
 	p.closers.Add(db.Close)
-	s := &store{service: service, migrations: migrations, db: db, box: outbox.New(db, service, p.now), late: !there}
+	s := &store{service: service, migrations: migrations, db: db, box: outbox.New(db, service, nil), late: !there}
 	s.count(p.metrics)
 	return s, nil
 }
@@ -57,6 +57,10 @@ func (s *store) count(metrics prometheus.Registerer) {
 			Name: name, Help: counter.help, ConstLabels: prometheus.Labels{"database": s.service},
 		}, func() float64 { return float64(counter.of()) }))
 	}
+	metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "orderly_clock_ahead_seconds", ConstLabels: prometheus.Labels{"database": s.service},
+		Help: "How far the clock of this process is ahead of that of the database, negative when it is behind.",
+	}, func() float64 { return s.db.Ahead().Seconds() }))
 }
 
 func (s *store) statements() int64 {

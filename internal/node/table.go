@@ -91,7 +91,7 @@ var Services = []Service{
 			if n.cache, err = openCache(n.process); err != nil {
 				return handlers{}, err
 			}
-			n.users = users.NewCache(n.cache, users.New(st.box, n.now), users.CacheOptions{Metrics: users.NewMetrics(n.metrics), Log: n.log})
+			n.users = users.NewCache(n.cache, users.New(st.box, nil), users.CacheOptions{Metrics: users.NewMetrics(n.metrics), Log: n.log})
 			n.closers.Add(func() error { n.users.Close(); return nil })
 			return handlers{}, checkCache(ctx, n.process, n.users)
 		},
@@ -117,7 +117,7 @@ func openNotifications(ctx context.Context, n *Node, st *store) (_ handlers, err
 		profile, err := n.users.Profile(ctx, customerID)
 		return notifications.Address{Email: profile.Email, Name: profile.Name}, err
 	}
-	options := notifications.Options{Addresses: addresses, Now: n.now, Log: n.log}
+	options := notifications.Options{Addresses: addresses, Log: n.log}
 	if st.runs { // elsewhere mails are only shown
 		options.Metrics = notifications.NewMetrics(n.metrics)
 		if options.Sender, options.From, err = openSender(ctx, n.process); err != nil {

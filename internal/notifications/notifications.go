@@ -49,17 +49,21 @@ type Service struct {
 type Options struct {
 	Addresses Addresses
 	Sender    Sender
-	From      mail.Address // that mails come from, by ParseFrom
-	Now       func() time.Time
-	Metrics   *Metrics // nil for none
+	From      mail.Address     // that mails come from, by ParseFrom
+	Now       func() time.Time // default the clock of the database
+	Metrics   *Metrics         // nil for none
 	Log       *slog.Logger
 }
 
 // New returns the service in db.
 func New(db *database.DB, o Options) *Service {
+	passing := o.Now
+	if o.Now == nil {
+		o.Now, passing = db.Now, time.Now
+	}
 	return &Service{
 		log: o.Log, db: db, addresses: o.Addresses, sender: o.Sender, from: o.From, now: o.Now,
-		watch: watch{log: o.Log, now: o.Now, metrics: o.Metrics, failing: map[string]bool{}},
+		watch: watch{log: o.Log, now: passing, metrics: o.Metrics, failing: map[string]bool{}},
 	}
 }
 

@@ -168,11 +168,15 @@ func insertLines(ctx context.Context, tx *database.Tx, orderID string, lines []L
 	return err
 }
 
-// PruneKeys forgets up to limit idempotency keys that are older than before, and returns how many. A request that comes again
-// after its key was forgotten is a new order.
-func (s *Service) PruneKeys(ctx context.Context, before time.Time, limit int) (int64, error) {
+// PruneKeys forgets up to limit idempotency keys that are older than age, and returns how many. A request that comes again after its key was
+// forgotten is a new order. Unavailable when the database does not answer.
+func (s *Service) PruneKeys(ctx context.Context, age time.Duration, limit int) (int64, error) {
+	now, err := s.box.Time(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask the time to forget idempotency keys: %w", err)
+	}
 	return s.db.Exec(ctx, `
 		DELETE FROM idempotency_keys WHERE `+s.db.AmongFree(s.db.RowID(), `
 		    SELECT `+s.db.RowID()+` FROM idempotency_keys WHERE created_at < ?
-		    ORDER BY created_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
+		    ORDER BY created_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(now.Add(-age)), limit)
 }

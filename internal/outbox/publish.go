@@ -34,7 +34,10 @@ type Pending struct {
 // called. So the events of a relay that dies are published by another; a relay that outlives its lease publishes twice, which listeners
 // expect.
 func (o *Outbox) Claim(ctx context.Context, limit int, lease time.Duration) ([]Pending, error) {
-	now := o.now()
+	now, err := o.Time(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the time for a claim of %s: %w", o.source, err)
+	}
 	from, err := o.lowWater.Mark(ctx, now)
 	if err != nil {
 		return nil, fmt.Errorf("look for the oldest event of %s: %w", o.source, err)
@@ -78,10 +81,11 @@ func (o *Outbox) MarkPublished(ctx context.Context, published []Pending) error {
 		ids[i] = event.ID
 	}
 	among, arg := o.db.Among(`event_id`, ids)
+	moment, at := o.db.Moment(o.given)
 	if _, err := o.db.Exec(ctx, `
-		UPDATE outbox SET published_at = ?, last_error = ''
+		UPDATE outbox SET published_at = `+moment+`, last_error = ''
 		WHERE `+among+` AND `+database.Check(`published_at IS NULL AND next_attempt_at = ?`),
-		database.At(o.now()), arg, published[0].LeasedUntil); err != nil {
+		at, arg, published[0].LeasedUntil); err != nil {
 		return fmt.Errorf("mark %d events of %s published: %w", len(published), o.source, err)
 	}
 	return nil
@@ -97,7 +101,7 @@ func (o *Outbox) Failed(ctx context.Context, event Pending, reason error, retryI
 	if _, err := o.db.Exec(ctx, `
 		UPDATE outbox SET attempts = attempts + 1, last_error = ?, next_attempt_at = ?
 		WHERE event_id = ? AND `+database.Check(`published_at IS NULL AND next_attempt_at = ?`),
-		string(text), database.At(o.now().Add(retryIn)), event.ID, event.LeasedUntil); err != nil {
+		string(text), database.At(o.Now().Add(retryIn)), event.ID, event.LeasedUntil); err != nil {
 		return fmt.Errorf("record that event %s was not published: %w", event.ID, err)
 	}
 	return nil
@@ -117,12 +121,16 @@ func (o *Outbox) Backlog(ctx context.Context) (waiting int64, oldest time.Time, 
 	return row.Waiting, row.Oldest.Time, nil
 }
 
-// Prune deletes up to limit events that were published before the given time and returns how many it deleted.
-func (o *Outbox) Prune(ctx context.Context, before time.Time, limit int) (int64, error) {
+// Prune deletes up to limit events that were published longer ago than age and returns how many it deleted.
+func (o *Outbox) Prune(ctx context.Context, age time.Duration, limit int) (int64, error) {
+	now, err := o.Time(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("ask the time to prune the outbox of %s: %w", o.source, err)
+	}
 	deleted, err := o.db.Exec(ctx, `
 		DELETE FROM outbox WHERE `+o.db.AmongFree(o.db.RowID(), `
 		    SELECT `+o.db.RowID()+` FROM outbox WHERE published_at IS NOT NULL AND published_at < ?
-		    ORDER BY published_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(before), limit)
+		    ORDER BY published_at LIMIT (SELECT CAST(? AS BIGINT))`), database.At(now.Add(-age)), limit)
 	if err != nil {
 		return 0, fmt.Errorf("prune the outbox of %s: %w", o.source, err)
 	}

@@ -32,32 +32,26 @@ func EachEngine(t *testing.T, test func(t *testing.T, open Open)) {
 	})
 	t.Run(string(database.PostgreSQL), func(t *testing.T) {
 		t.Parallel()
-		server := postgresServer(t) // here, so that a test that opens no database is skipped, too
-		test(t, func(service string, sets ...database.Migrations) *database.DB {
-			return postgres(t, server, service, sets...)
-		})
+		test(t, Postgres(t))
 	})
+}
+
+// Postgres opens databases on PostgreSQL alone, for what SQLite has none of.
+func Postgres(t testing.TB) Open {
+	t.Helper()
+	server := os.Getenv("DATABASE_URL")
+	if !strings.HasPrefix(server, "postgres") {
+		Missing(t, "DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
+	}
+	return func(service string, sets ...database.Migrations) *database.DB {
+		return postgres(t, server, service, sets...)
+	}
 }
 
 // SQLite makes a database in a file of the test's own folder.
 func SQLite(t testing.TB, service string, sets ...database.Migrations) *database.DB {
 	t.Helper()
 	return open(t, service, "sqlite:"+filepath.Join(t.TempDir(), service+".db"), sets)
-}
-
-// PostgreSQL makes a database on the server of DATABASE_URL.
-func PostgreSQL(t testing.TB, service string, sets ...database.Migrations) *database.DB {
-	t.Helper()
-	return postgres(t, postgresServer(t), service, sets...)
-}
-
-func postgresServer(t testing.TB) string {
-	t.Helper()
-	server := os.Getenv("DATABASE_URL")
-	if !strings.HasPrefix(server, "postgres") {
-		Missing(t, "DATABASE_URL", "postgres://postgres@127.0.0.1:5432/postgres")
-	}
-	return server
 }
 
 func postgres(t testing.TB, server, service string, sets ...database.Migrations) *database.DB {

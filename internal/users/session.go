@@ -161,6 +161,9 @@ func (s *Service) revokeAll(ctx context.Context, userID string) (ended []string,
 
 // PruneSessions removes sessions that have expired and returns how many there were.
 func (s *Service) PruneSessions(ctx context.Context) (int64, error) {
+	if _, err := s.box.Time(ctx); err != nil { // a session must not end by another clock, not even once
+		return 0, fmt.Errorf("ask the time to prune expired sessions: %w", err)
+	}
 	var all, some int64
 	for some = pruneBatch; some == pruneBatch; all += some {
 		var err error

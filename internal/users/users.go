@@ -30,8 +30,11 @@ type Service struct {
 	newID     func() (string, error)
 }
 
-// New returns the service on the database of box.
+// New returns the service on the database of box. Sessions begin and end by the clock of the database, or by now where a test gives one.
 func New(box *outbox.Outbox, now func() time.Time) *Service {
+	if now == nil {
+		now = box.Now
+	}
 	return &Service{box: box, db: box.DB(), now: now, passwords: newPasswords(), newID: newID}
 }
 
