@@ -44,6 +44,8 @@ type Starter struct {
 	inline   atomic.Bool
 	slotHold time.Duration
 
+	// In nanoseconds since made, which a clock that is set does not change.
+	made         time.Time
 	breakerUntil atomic.Int64 // no start is tried before
 	answered     atomic.Int64 // when Temporal last answered a start
 
@@ -80,11 +82,13 @@ func (st *start) settle(err error) {
 
 // NewStarter returns a starter that has no Temporal yet.
 func NewStarter(orders *orders.Service, log *slog.Logger, now func() time.Time) *Starter {
-	return &Starter{
-		orders: orders, log: log, now: now, slotHold: maxSlotHold,
+	s := &Starter{
+		orders: orders, log: log, now: now, made: now(), slotHold: maxSlotHold,
 		queue:    make(chan *start, maxAhead-startsAtOnce()), // each worker holds one more
 		inFlight: map[string]*start{},
 	}
+	s.answered.Store(int64(-startTimeout)) // never
+	return s
 }
 
 // Connect gives the starter its Temporal client; searchable says that the namespace knows our search attributes.

@@ -102,12 +102,12 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 	_, err = c.client.ExecuteWorkflow(ctx, in.StartOptions(), workflows.OrderWorkflow, in)
 	switch v := temporalstatus.Judge(err); {
 	case err == nil, temporal.IsWorkflowExecutionAlreadyStartedError(err):
-		s.answered.Store(s.now().UnixNano())
+		s.answered.Store(int64(s.passed()))
 		return err == nil && in.Inline, nil
 	case v.Means != temporalstatus.Ours:
 		// A Temporal that has just answered another start is up, only busy.
-		if now := s.now(); now.Sub(time.Unix(0, s.answered.Load())) >= startTimeout {
-			s.breakerUntil.Store(now.Add(breakerPause).UnixNano())
+		if passed := s.passed(); passed-time.Duration(s.answered.Load()) >= startTimeout {
+			s.breakerUntil.Store(int64(passed + breakerPause))
 		}
 		return false, fmt.Errorf("start the saga of order %s: %w: %w (%s)", st.order.ID,
 			fault.New(fault.Unavailable, codeUnavailable, "Temporal takes no sagas now"), err, v.Why)
@@ -117,7 +117,10 @@ func (s *Starter) startSaga(ctx context.Context, st *start) (inline bool, err er
 }
 
 // breakerOpen reports whether Temporal did not answer within the last breakerPause.
-func (s *Starter) breakerOpen() bool { return s.now().UnixNano() < s.breakerUntil.Load() }
+func (s *Starter) breakerOpen() bool { return int64(s.passed()) < s.breakerUntil.Load() }
+
+// passed is how much time has passed since the starter was made.
+func (s *Starter) passed() time.Duration { return s.now().Sub(s.made) }
 
 // markInBatches marks the orders whose sagas Temporal has accepted, many at a time, until started is closed. After a lost mark the Sweeper
 // starts the saga again, and Temporal answers that it is already started.

@@ -27,7 +27,9 @@ type Publisher struct {
 	settings      settings
 	connections   *manager
 	subscriptions []listen.Subscription
-	// redeclareAt is when (Unix nanoseconds) the topology is to be declared again, because an event was returned; 0 when none was.
+	// redeclareAt is when (nanoseconds since made, which a clock that is set does not change) the topology is to be declared again, because an
+	// event was returned; 0 when none was.
+	made        time.Time
 	redeclareAt atomic.Int64
 	returned    prometheus.Counter
 	nacked      prometheus.Counter
@@ -42,7 +44,7 @@ func NewPublisher(cfg Config, subscriptions ...listen.Subscription) (*Publisher,
 		return nil, err
 	}
 	p := &Publisher{
-		settings: s, subscriptions: subscriptions,
+		settings: s, subscriptions: subscriptions, made: time.Now(),
 		returned: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orderly_rabbit_returned_total", Help: "Events that no queue was bound for. Any means a broken topology.",
 		}),
@@ -145,7 +147,7 @@ func (p *Publisher) publishBatch(ctx context.Context, messages []listen.Message,
 		switch {
 		case errors.Is(result, ErrReturned):
 			p.returned.Inc()
-			p.redeclareAt.CompareAndSwap(0, time.Now().Add(redeclareAfter).UnixNano())
+			p.redeclareAt.CompareAndSwap(0, int64(time.Since(p.made)+redeclareAfter))
 		case errors.Is(result, ErrNacked):
 			p.nacked.Inc()
 		}
@@ -167,7 +169,7 @@ func (p *Publisher) acquire(ctx context.Context) (*confirmChannel, *connection, 
 			return nil, nil, ErrBlocked
 		}
 	}
-	if due := p.redeclareAt.Load(); due != 0 && time.Now().UnixNano() >= due && p.redeclareAt.CompareAndSwap(due, 0) {
+	if due := p.redeclareAt.Load(); due != 0 && int64(time.Since(p.made)) >= due && p.redeclareAt.CompareAndSwap(due, 0) {
 		if err := conn.bounded(ctx, func() error { return p.declareAll(conn) }); err != nil {
 			conn.kill() // the next connection begins by declaring
 			return nil, nil, err
