@@ -120,12 +120,16 @@ func (s *Service) MarkUnstarted(ctx context.Context, id string) error {
 
 // Open returns the ids of up to limit open orders beyond the id after, in their order, whose saga was started at least age ago.
 func (s *Service) Open(ctx context.Context, age time.Duration, after string, limit int) ([]string, error) {
+	now, err := s.box.Time(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the time to look for open orders: %w", err)
+	}
 	var ids []string
 	if err := s.db.Select(ctx, &ids, `
 		SELECT id FROM orders
 		WHERE state IN ('pending', 'confirmed') AND saga_started_at <= ? AND id > ?
 		ORDER BY id LIMIT (SELECT CAST(? AS BIGINT))`,
-		database.At(s.box.Now().Add(-age)), after, limit); err != nil {
+		database.At(now.Add(-age)), after, limit); err != nil {
 		return nil, fmt.Errorf("look for open orders: %w", err)
 	}
 	return ids, nil
@@ -150,12 +154,16 @@ func (s *Service) Attentions(ctx context.Context) (map[Attention]int64, error) {
 
 // Unstarted returns up to limit orders, oldest first, that were placed at least age ago and whose saga is not marked as started.
 func (s *Service) Unstarted(ctx context.Context, age time.Duration, limit int) ([]Order, error) {
+	now, err := s.box.Time(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask the time to look for orders without a saga: %w", err)
+	}
 	var ids []string
 	if err := s.db.Select(ctx, &ids, `
 		SELECT id FROM orders
 		WHERE saga_started_at IS NULL AND created_at <= ?
 		ORDER BY created_at LIMIT (SELECT CAST(? AS BIGINT))`,
-		database.At(s.box.Now().Add(-age)), limit); err != nil {
+		database.At(now.Add(-age)), limit); err != nil {
 		return nil, fmt.Errorf("look for orders without a saga: %w", err)
 	}
 	orders := make([]Order, 0, len(ids))
