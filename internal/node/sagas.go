@@ -96,6 +96,7 @@ func (s *sagas) work(ctx context.Context, p process, all []string, ready func())
 	ready()
 	select {
 	case <-ctx.Done():
+		s.connection.EndPolls()
 		return nil
 	case err := <-failed:
 		return fmt.Errorf("polling Temporal: %w", s.connection.Explain(err))

@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
+	"google.golang.org/grpc"
 
 	"example.com/orderly/internal/embedded"
 	"example.com/orderly/internal/node/lifecycle"
@@ -42,6 +44,7 @@ type Config struct {
 type Connection struct {
 	cfg       Config
 	connected chan struct{}
+	polls     polls
 	// Set before connected is closed.
 	client  client.Client
 	options client.Options
@@ -60,6 +63,10 @@ func (c *Connection) Await(ctx context.Context) (client.Client, error) {
 		return nil, ctx.Err()
 	}
 }
+
+// EndPolls lets the workers of this process ask for no more tasks, and waits for the answers that are on their way, so that no task is lost
+// when they stop: at most twelve seconds, or one in development. It is called once, before the workers are stopped.
+func (c *Connection) EndPolls() { c.polls.end() }
 
 // WebUI is the URL of the development server's web UI once connected; empty with an external server.
 func (c *Connection) WebUI() string { return c.webUI }
@@ -133,6 +140,8 @@ func (c *Connection) connect(ctx context.Context, options client.Options) error 
 		// Without TLS the server is in the same network, where compressing costs more than it saves.
 		connection.GrpcCompression = &client.GrpcCompressionNone{}
 	}
+	dialing := &options.ConnectionOptions.DialOptions
+	*dialing = append(slices.Clone(*dialing), grpc.WithChainUnaryInterceptor(c.polls.intercept))
 	to, err := Dial(ctx, options, c.cfg.Say)
 	if err != nil {
 		return err
@@ -141,6 +150,7 @@ func (c *Connection) connect(ctx context.Context, options client.Options) error 
 		to.Close()
 		return err
 	}
+	c.polls.setUp(ctx, to, options.Namespace, c.cfg.External && !c.cfg.Prepare)
 	c.client, c.options = to, options
 	close(c.connected)
 	return nil
