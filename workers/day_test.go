@@ -19,6 +19,7 @@ import (
 	"example.com/orderly/internal/outbox"
 	"example.com/orderly/internal/payments"
 	"example.com/orderly/internal/users"
+	"example.com/orderly/workers"
 )
 
 // act is one thing a service does all day.
@@ -103,6 +104,12 @@ func (s *shop) acts(tag string) []act {
 			return errors.Join(box("orders").MarkPublished(ctx, claimed[1:]),
 				box("orders").Failed(ctx, claimed[0], errors.New("returned"), time.Second))
 		}},
+		{"orders", "roll call", func(ctx context.Context) error {
+			rolls := outbox.NewRollCalls(box("orders"), workers.RollCallPeriods())
+			_, _, err := rolls.Due(ctx, "journal")
+			_, other := rolls.Published(ctx, []string{claimed[1].ID})
+			return errors.Join(err, other)
+		}},
 		{"orders", "backlog", func(ctx context.Context) error { _, _, err := box("orders").Backlog(ctx); return err }},
 		{"orders", "prune the outbox", func(ctx context.Context) error {
 			_, err := box("orders").Prune(ctx, now().Sub(window), 1000)
@@ -143,6 +150,13 @@ func (s *shop) acts(tag string) []act {
 		{"journal", "handle", func(ctx context.Context) error {
 			ctx, allHandled = context.WithCancel(ctx)
 			return inbox.Run(ctx)
+		}},
+		{"journal", "answer a roll call", func(ctx context.Context) error {
+			event, _ := events.New("orders", fmt.Sprint(tag, "-", 1), 1, now(), events.OrderResumed{})
+			message, _ := listen.Encode(event)
+			_, err := inbox.Unknown(ctx, "journal", []listen.Message{message})
+			_, other := inbox.Overtaken(ctx, "journal", []listen.Message{message})
+			return errors.Join(err, other)
 		}},
 		{"journal", "list what is dead, drop", func(ctx context.Context) error {
 			dead, err := inbox.Dead(ctx, "journal", 1)

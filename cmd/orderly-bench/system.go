@@ -172,7 +172,7 @@ func (s *system) remove(ctx context.Context) error {
 	}
 	if s.cfg.RabbitMQURL != "" {
 		broker := rabbit.Config{URL: s.cfg.RabbitMQURL, Prefix: s.name, Log: s.log}
-		errs = append(errs, rabbit.Remove(ctx, broker, node.Subscriptions()...))
+		errs = append(errs, rabbit.Remove(ctx, broker, node.Subscriptions()...), rabbit.RemoveAnswers(ctx, broker, node.Sources()...))
 	}
 	if s.namespace != "" {
 		errs = append(errs, s.withTemporal(ctx, func(c client.Client, _ client.Options) error {

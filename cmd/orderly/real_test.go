@@ -41,8 +41,9 @@ func newRealParts(t *testing.T) realParts {
 		for _, service := range node.ServiceNames() {
 			require.NoError(t, database.DropPostgres(context.Background(), server, name+"_"+service))
 		}
-		require.NoError(t, rabbit.Remove(context.Background(), rabbit.Config{URL: broker, Prefix: name},
-			node.Subscriptions()...))
+		rest := rabbit.Config{URL: broker, Prefix: name}
+		require.NoError(t, rabbit.Remove(context.Background(), rest, node.Subscriptions()...))
+		require.NoError(t, rabbit.RemoveAnswers(context.Background(), rest, node.Sources()...))
 	})
 	return realParts{server, at.String(), broker, cache, name}
 }

@@ -17,19 +17,37 @@ const (
 	maxShort = 255
 )
 
+// outgoing is a message with where it goes.
+type outgoing struct {
+	exchange, key string
+	amqp.Publishing
+}
+
 // confirmChannel is one channel in confirm mode, used by one batch at a time.
 type confirmChannel struct {
-	channel  *amqp.Channel
-	exchange string
-	returns  chan amqp.Return
-	closed   chan *amqp.Error
+	channel *amqp.Channel
+	returns chan amqp.Return
+	closed  chan *amqp.Error
 	// unconfirmed are the confirms of an earlier batch whose context ended before they came. While there are any, nothing more is sent, so
 	// that returns never holds more than inFlight: the client drops what does not fit, and a lost return is a lost event.
 	unconfirmed []*amqp.DeferredConfirmation
 }
 
+func openConfirmChannel(conn *connection) (*confirmChannel, error) {
+	ch, err := conn.amqp.Channel()
+	if err == nil {
+		err = ch.Confirm(noWait)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open a channel with confirms: %w", err)
+	}
+	return &confirmChannel{
+		channel: ch, returns: ch.NotifyReturn(make(chan amqp.Return, inFlight)), closed: ch.NotifyClose(make(chan *amqp.Error, 1)),
+	}, nil
+}
+
 // publish sends the messages, waits for their confirms, and writes the outcome of each into results.
-func (c *confirmChannel) publish(ctx context.Context, conn *connection, messages []listen.Message, results []error) {
+func (c *confirmChannel) publish(ctx context.Context, conn *connection, messages []outgoing, results []error) {
 	confirms := make([]*amqp.DeferredConfirmation, len(messages))
 	if c.catchUp(ctx); len(c.unconfirmed) == 0 {
 		c.drain() // returns of the batch before, all of which was reported as not confirmed
@@ -56,8 +74,8 @@ func (c *confirmChannel) publish(ctx context.Context, conn *connection, messages
 	// The client reads a return before the confirm that follows it, so all returns of these messages are here by now.
 	returned := c.drain()
 	for i, message := range messages {
-		if results[i] == nil && returned[message.ID] {
-			results[i] = fmt.Errorf("%w: exchange %s, routing key %s", ErrReturned, c.exchange, message.Type)
+		if results[i] == nil && returned[message.MessageId] {
+			results[i] = fmt.Errorf("%w: exchange %s, routing key %s", ErrReturned, message.exchange, message.key)
 		}
 	}
 	// A broker that neither confirms nor blocks is taken to be out of reach. A channel that it has closed can't be used again either.
@@ -78,7 +96,7 @@ func (c *confirmChannel) catchUp(ctx context.Context) {
 
 // send writes the messages without waiting for confirms. A write that hangs in the socket holds locks of the client and knows
 // no context, so the connection is killed when ctx ends.
-func (c *confirmChannel) send(ctx context.Context, conn *connection, messages []listen.Message, results []error, confirms []*amqp.DeferredConfirmation) {
+func (c *confirmChannel) send(ctx context.Context, conn *connection, messages []outgoing, results []error, confirms []*amqp.DeferredConfirmation) {
 	defer context.AfterFunc(ctx, conn.kill)()
 	for i, message := range messages {
 		if results[i] = sendable(message); results[i] != nil {
@@ -89,24 +107,32 @@ func (c *confirmChannel) send(ctx context.Context, conn *connection, messages []
 			continue
 		}
 		var err error
-		confirms[i], err = c.channel.PublishWithDeferredConfirmWithContext(ctx, c.exchange, message.Type, mandatory, immediate, amqp.Publishing{
-			ContentType: events.ContentType, DeliveryMode: amqp.Persistent, MessageId: message.ID, Type: message.Type,
-			AppId: "orderly", Body: message.Body,
-		})
+		confirms[i], err = c.channel.PublishWithDeferredConfirmWithContext(ctx, message.exchange, message.key, mandatory, immediate, message.Publishing)
 		if err != nil {
 			confirms[i], results[i] = nil, fmt.Errorf("%w: %w", ErrUnconfirmed, err)
 		}
 	}
 }
 
-func sendable(message listen.Message) error {
+func sendable(message outgoing) error {
 	switch {
 	case len(message.Body) > maxBody:
 		return fmt.Errorf("the event has %d bytes, RabbitMQ takes %d", len(message.Body), maxBody)
-	case len(message.ID) > maxShort || len(message.Type) > maxShort:
+	case len(message.MessageId) > maxShort || len(message.Type) > maxShort || len(message.key) > maxShort:
 		return fmt.Errorf("the event's id or type is longer than the %d bytes RabbitMQ takes", maxShort)
 	}
 	return nil
+}
+
+// carrying is what every message of ours says about itself.
+func carrying(contentType, id, kind string, body []byte) amqp.Publishing {
+	return amqp.Publishing{
+		ContentType: contentType, DeliveryMode: amqp.Persistent, MessageId: id, Type: kind, AppId: "orderly", Body: body,
+	}
+}
+
+func carryingEvent(message listen.Message) amqp.Publishing {
+	return carrying(events.ContentType, message.ID, message.Type, message.Body)
 }
 
 // drain takes the returns that have arrived, and tells the ids of their messages.

@@ -14,8 +14,10 @@ import (
 // Consumer stores what arrives in the queues of the listeners of some inboxes in these inboxes.
 type Consumer struct {
 	connections *manager
+	answers     *manager // of answers to roll calls
 	queues      []*queueConsumer
 	stored      *prometheus.CounterVec
+	late        *prometheus.CounterVec
 	dead        *prometheus.CounterVec
 	paused      *prometheus.GaugeVec
 	started     bool
@@ -33,8 +35,12 @@ func NewConsumer(cfg Config, inboxes ...*listen.Inbox) (*Consumer, error) {
 	}
 	c := &Consumer{
 		connections: newManager(s, "consumer", nil),
+		answers:     newManager(s, "answers", nil),
 		stored: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderly_rabbit_stored_total", Help: "Deliveries stored in a listener's inbox, redeliveries among them.",
+		}, []string{"listener"}),
+		late: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "orderly_rabbit_late_total", Help: "Events filled in after a later one of their subject had been applied.",
 		}, []string{"listener"}),
 		dead: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderly_rabbit_dead_lettered_total", Help: "Deliveries an inbox could not take, moved to the listener's dead-letter queue.",
@@ -46,10 +52,10 @@ func NewConsumer(cfg Config, inboxes ...*listen.Inbox) (*Consumer, error) {
 	for _, inbox := range inboxes {
 		for _, listener := range inbox.Subscriptions() {
 			c.queues = append(c.queues, &queueConsumer{
-				settings: s, connections: c.connections, inbox: inbox, listener: listener,
+				settings: s, connections: c.connections, answers: c.answers, inbox: inbox, listener: listener,
 				log:    s.Log.With("listener", listener.Name),
-				stored: c.stored.WithLabelValues(listener.Name), dead: c.dead.WithLabelValues(listener.Name),
-				paused: c.paused.WithLabelValues(listener.Name),
+				stored: c.stored.WithLabelValues(listener.Name), late: c.late.WithLabelValues(listener.Name),
+				dead: c.dead.WithLabelValues(listener.Name), paused: c.paused.WithLabelValues(listener.Name),
 			})
 		}
 	}
@@ -64,7 +70,9 @@ func (c *Consumer) Describe(descriptions chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c *Consumer) Collect(metrics chan<- prometheus.Metric) {
 	metrics <- c.connections.opened
+	metrics <- c.answers.opened
 	c.stored.Collect(metrics)
+	c.late.Collect(metrics)
 	c.dead.Collect(metrics)
 	c.paused.Collect(metrics)
 }
@@ -84,6 +92,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	}
 	c.started = true
 	defer c.connections.close()
+	defer c.answers.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup

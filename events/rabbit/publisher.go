@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderly/events/listen"
 )
@@ -87,18 +86,11 @@ func (p *Publisher) prepare(_ context.Context, conn *connection) error {
 	}
 	conn.free = make(chan *confirmChannel, confirmChannels)
 	for range confirmChannels {
-		ch, err := conn.amqp.Channel()
-		if err == nil {
-			err = ch.Confirm(noWait)
-		}
+		ch, err := openConfirmChannel(conn)
 		if err != nil {
-			return fmt.Errorf("open a channel with confirms: %w", err)
+			return err
 		}
-		conn.free <- &confirmChannel{
-			channel: ch, exchange: p.settings.exchange(),
-			returns: ch.NotifyReturn(make(chan amqp.Return, inFlight)),
-			closed:  ch.NotifyClose(make(chan *amqp.Error, 1)),
-		}
+		conn.free <- ch
 	}
 	return nil
 }
@@ -125,24 +117,11 @@ func (p *Publisher) declareAll(conn *connection) error {
 // else means that it must be published again, and may then arrive twice: ErrReturned, ErrNacked, ErrBlocked, ErrUnconfirmed,
 // ErrSetup, or the reason the broker cannot be reached. It returns when ctx ends, also when the broker hangs.
 func (p *Publisher) Publish(ctx context.Context, messages []listen.Message) []error {
-	results := make([]error, len(messages))
-	for done := 0; done < len(messages); done += inFlight {
-		end := min(done+inFlight, len(messages))
-		p.publishBatch(ctx, messages[done:end], results[done:end])
+	list := make([]outgoing, len(messages))
+	for i, message := range messages {
+		list[i] = outgoing{exchange: p.settings.exchange(), key: message.Type, Publishing: carryingEvent(message)}
 	}
-	return results
-}
-
-func (p *Publisher) publishBatch(ctx context.Context, messages []listen.Message, results []error) {
-	ch, conn, err := p.acquire(ctx)
-	if err != nil {
-		for i := range results {
-			results[i] = err
-		}
-		return
-	}
-	ch.publish(ctx, conn, messages, results)
-	conn.free <- ch
+	results := p.publish(ctx, list)
 	for _, result := range results {
 		switch {
 		case errors.Is(result, ErrReturned):
@@ -152,6 +131,28 @@ func (p *Publisher) publishBatch(ctx context.Context, messages []listen.Message,
 			p.nacked.Inc()
 		}
 	}
+	return results
+}
+
+func (p *Publisher) publish(ctx context.Context, messages []outgoing) []error {
+	results := make([]error, len(messages))
+	for done := 0; done < len(messages); done += inFlight {
+		end := min(done+inFlight, len(messages))
+		p.publishBatch(ctx, messages[done:end], results[done:end])
+	}
+	return results
+}
+
+func (p *Publisher) publishBatch(ctx context.Context, messages []outgoing, results []error) {
+	ch, conn, err := p.acquire(ctx)
+	if err != nil {
+		for i := range results {
+			results[i] = err
+		}
+		return
+	}
+	ch.publish(ctx, conn, messages, results)
+	conn.free <- ch
 }
 
 // acquire takes a free channel of a connection that is up and not blocked.

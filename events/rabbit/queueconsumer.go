@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,15 +31,19 @@ const (
 type queueConsumer struct {
 	settings
 	connections *manager
+	answers     *manager
 	inbox       *listen.Inbox
 	listener    listen.Subscription
 	log         *slog.Logger
 	stored      prometheus.Counter
+	late        prometheus.Counter
 	dead        prometheus.Counter
 	paused      prometheus.Gauge
 
 	// consumed is whether this queue has been consumed from at all, on any connection.
 	consumed bool
+	// heard is when (Unix nanoseconds) something was last delivered, or what was delivered tried again.
+	heard atomic.Int64
 }
 
 // run consumes until ctx ends, on one connection after the other.
@@ -45,7 +51,7 @@ func (q *queueConsumer) run(ctx context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
 		began := time.Now()
 		err := q.consumeOnce(ctx)
-		if err == nil || ctx.Err() != nil {
+		if err == nil || ctx.Err() != nil || errors.Is(err, errQuiet) {
 			continue
 		}
 		if errors.Is(err, ErrSetup) && !q.consumed {
@@ -57,7 +63,7 @@ func (q *queueConsumer) run(ctx context.Context) error {
 		failures++
 		q.log.Warn("consuming was interrupted and begins anew", "error", err)
 		wait := pause(failures)
-		if errors.Is(err, errCancelled) {
+		if errors.Is(err, errCancelled) || errors.Is(err, errMissing) {
 			wait = max(wait, redeclareAfter)
 		}
 		backoff.Wait(ctx, wait, nil)
@@ -89,7 +95,17 @@ func (q *queueConsumer) consumeOnce(ctx context.Context) error {
 		defer cancel()
 		_ = conn.bounded(stop, ch.Close)
 	}()
-	return q.consume(ctx, newIntake(ch, deliveries))
+	q.sign()
+	watched, end := context.WithCancelCause(ctx)
+	var keeping sync.WaitGroup
+	keeping.Go(func() { end(q.keepDeclared(watched, conn)) })
+	err = q.consume(watched, newIntake(ch, deliveries))
+	end(nil)
+	keeping.Wait()
+	if err == nil && ctx.Err() == nil {
+		err = context.Cause(watched)
+	}
+	return err
 }
 
 func (q *queueConsumer) subscribe(conn *connection) (*amqp.Channel, <-chan amqp.Delivery, error) {
@@ -99,6 +115,9 @@ func (q *queueConsumer) subscribe(conn *connection) (*amqp.Channel, <-chan amqp.
 	}
 	deliveries, err := func() (<-chan amqp.Delivery, error) {
 		if err := q.declare(ch, q.listener); err != nil {
+			return nil, err
+		}
+		if err := q.bindDirect(ch, q.listener); err != nil {
 			return nil, err
 		}
 		if !q.consumed {
@@ -135,8 +154,9 @@ func (q *queueConsumer) consume(ctx context.Context, in *intake) error {
 		if !running {
 			return q.finish(ctx, in)
 		}
-		stored, refusal := q.store(ctx, in.held)
-		if err := q.acknowledge(in, stored); err != nil {
+		q.sign()
+		refusal, err := q.work(ctx, in)
+		if err != nil {
 			return err
 		}
 		if refusal == nil {
@@ -151,20 +171,36 @@ func (q *queueConsumer) consume(ctx context.Context, in *intake) error {
 	}
 }
 
-// acknowledge tells the broker that the first messages of in.held are stored, and forgets them.
-func (q *queueConsumer) acknowledge(in *intake, stored int) error {
-	if stored == 0 {
+// work stores the events at the head of in.held, up to the next roll call, or answers the roll call at its head, and only then
+// acknowledges. The refusal says why something is left over; the error, that the channel has ended.
+func (q *queueConsumer) work(ctx context.Context, in *intake) (refusal, err error) {
+	n := beforeRollCall(in.held)
+	if n == 0 {
+		if refusal = q.answer(ctx, in.held[0]); refusal != nil {
+			return refusal, nil
+		}
+		return nil, q.acknowledge(in, 1)
+	}
+	n, refusal = q.store(ctx, in.held[:n])
+	if err = q.acknowledge(in, n); err == nil {
+		q.stored.Add(float64(n))
+	}
+	return refusal, err
+}
+
+// acknowledge tells the broker that the first messages of in.held are done with, and forgets them.
+func (q *queueConsumer) acknowledge(in *intake, n int) error {
+	if n == 0 {
 		return nil
 	}
-	if err := in.ch.Ack(in.held[stored-1].DeliveryTag, upToThis); err != nil {
+	if err := in.ch.Ack(in.held[n-1].DeliveryTag, upToThis); err != nil {
 		return fmt.Errorf("acknowledge what is stored: %w", err)
 	}
-	q.stored.Add(float64(stored))
 	if in.failures > 0 {
 		q.paused.Set(0)
 		q.log.Info("consuming goes on")
 	}
-	in.held, in.failures = in.held[stored:], 0
+	in.held, in.failures = in.held[n:], 0
 	return nil
 }
 
@@ -174,27 +210,33 @@ func (q *queueConsumer) afterRefusal(ctx context.Context, in *intake, refusal er
 	in.failures++
 	if in.failures == 1 {
 		q.paused.Set(1)
-		q.log.Warn("consuming pauses: the inbox does not take what arrives", "waiting", len(in.held), "error", refusal)
+		q.log.Warn("consuming pauses: the inbox does not take what arrives, or a roll call can't be answered", "waiting", len(in.held), "error", refusal)
 	}
 	if in.failures < poisonAfter || !q.isPoison(ctx, in.held) {
 		return in.wait(ctx, pause(in.failures))
 	}
-	if err := q.deadLetter(in.ch, in.held[0], refusal); err != nil {
+	giveUp := q.deadLetter
+	if isRollCall(in.held[0]) {
+		giveUp = q.dropRollCall
+	}
+	if err := giveUp(in.held[0], refusal); err != nil {
 		return false, err
 	}
+	q.paused.Set(0)
 	in.held, in.failures = in.held[1:], 0
 	return true, nil
 }
 
-// finish stores and acknowledges what has been delivered; the caller then closes the channel. The consumer is not cancelled
+// finish stores and acknowledges what has been delivered, up to the next roll call; the caller then closes the channel. The consumer is not cancelled
 // first: the broker would hand what follows to the next consumer while this one still holds what comes before it. Closing the
 // channel gives the rest back in its place.
 func (q *queueConsumer) finish(ctx context.Context, in *intake) error {
 	in.receiveLast()
-	if len(in.held) == 0 {
+	held := in.held[:beforeRollCall(in.held)]
+	if len(held) == 0 {
 		return nil
 	}
-	stored, err := q.store(ctx, in.held)
+	stored, err := q.store(ctx, held)
 	if err != nil {
 		q.log.Warn("stopped before everything that was delivered could be stored; the broker keeps it",
 			"waiting", len(in.held)-stored, "error", err)

@@ -33,6 +33,8 @@ type Config struct {
 	Name string
 	// Log default slog.Default().
 	Log *slog.Logger
+	// DeclareEvery is how often a consumer declares again what its queue needs, such as its bindings; default a minute.
+	DeclareEvery time.Duration
 }
 
 var (
@@ -85,6 +87,9 @@ func newSettings(cfg Config) (settings, error) {
 	}
 	if cfg.Name == "" {
 		cfg.Name = cfg.Prefix
+	}
+	if cfg.DeclareEvery <= 0 {
+		cfg.DeclareEvery = time.Minute
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()

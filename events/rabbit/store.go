@@ -24,8 +24,13 @@ const (
 
 // store stores the deliveries in the inbox and returns how many of them, from the first on, are on disk. When the inbox answers and
 // refuses them together, they are stored one by one, in order, so that one that cannot be stored holds back only those behind it.
-func (q *queueConsumer) store(ctx context.Context, held []amqp.Delivery) (int, error) {
-	err := q.storeBatch(ctx, held)
+func (q *queueConsumer) store(ctx context.Context, held []amqp.Delivery) (stored int, err error) {
+	late, err := q.overtaken(ctx, held)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { q.tellLate(held[:stored], late) }()
+	err = q.storeBatch(ctx, held)
 	if err == nil {
 		return len(held), nil
 	}
@@ -82,9 +87,13 @@ func (q *queueConsumer) awaitInbox(ctx context.Context) bool {
 // isPoison reports whether the inbox takes another message but not the first of held: then it is this message that cannot be stored, and
 // not the database that fails. The other one must be about another subject: stored before the first, it would break its subject's order.
 // That it is stored again with its batch does nothing. A failure that passes is never the message's: a process that hangs may hold its row.
+// A roll call is given up as soon as the inbox can be read, since another one comes.
 func (q *queueConsumer) isPoison(ctx context.Context, held []amqp.Delivery) bool {
+	if isRollCall(held[0]) {
+		return q.probe(ctx) == nil
+	}
 	for i := 1; i < len(held); i++ {
-		if subject(held[i]) == subject(held[0]) {
+		if isRollCall(held[i]) || subject(held[i]) == subject(held[0]) {
 			continue
 		}
 		if q.storeBatch(ctx, held[i:i+1]) != nil {
@@ -106,8 +115,8 @@ func subject(d amqp.Delivery) string {
 
 // deadLetter moves a message that cannot even be stored to the dead-letter queue. It is not requeued until the delivery limit does that:
 // which redeliveries count differs between broker versions, and each time the messages behind it would pass it.
-func (q *queueConsumer) deadLetter(ch *amqp.Channel, d amqp.Delivery, reason error) error {
-	if err := ch.Reject(d.DeliveryTag, requeue); err != nil {
+func (q *queueConsumer) deadLetter(d amqp.Delivery, reason error) error {
+	if err := d.Reject(requeue); err != nil {
 		return fmt.Errorf("dead-letter message %s: %w", d.MessageId, err)
 	}
 	q.dead.Inc()

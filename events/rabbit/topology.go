@@ -27,8 +27,12 @@ const allTypes = "#"
 
 func (c settings) exchange() string           { return c.Prefix + ".events" }
 func (c settings) deadExchange() string       { return c.Prefix + ".dead" }
+func (c settings) directExchange() string     { return c.Prefix + ".direct" }
 func (c settings) queue(name string) string   { return c.Prefix + "." + name }
 func (c settings) deadQueue(of string) string { return c.Prefix + "." + of + ".dead" }
+
+// answerQueue is where listeners answer the roll calls of a source. No listener's name has a colon, so none has this queue.
+func (c settings) answerQueue(source string) string { return c.Prefix + ".roll-call:" + source }
 
 // Declare makes the exchange, and for each subscription its queue with its bindings and its dead-letter queue. Idempotent. ErrSetup
 // when one exists with other arguments or the user lacks a right. Publisher and Consumer do this by themselves; called before
@@ -58,9 +62,22 @@ func Remove(ctx context.Context, cfg Config, subscriptions ...listen.Subscriptio
 				}
 			}
 		}
-		for _, exchange := range []string{c.exchange(), c.deadExchange()} {
+		for _, exchange := range []string{c.exchange(), c.deadExchange(), c.directExchange()} {
 			if err := ch.ExchangeDelete(exchange, ifUnused, noWait); err != nil {
 				return c.refused(err, "delete", "exchange", exchange)
+			}
+		}
+		return nil
+	})
+}
+
+// RemoveAnswers deletes the queues in which the relays of these sources take the answers to their roll calls. A running relay makes its
+// queue anew.
+func RemoveAnswers(ctx context.Context, cfg Config, sources ...string) error {
+	return withChannel(ctx, cfg, "remove", func(c settings, ch *amqp.Channel) error {
+		for _, source := range sources {
+			if _, err := ch.QueueDelete(c.answerQueue(source), ifUnused, ifEmpty, noWait); err != nil {
+				return c.refused(err, "delete", "queue", c.answerQueue(source))
 			}
 		}
 		return nil
@@ -87,11 +104,12 @@ func withChannel(ctx context.Context, cfg Config, role string, calls func(settin
 }
 
 func (c settings) declareExchanges(ch *amqp.Channel) error {
-	if err := ch.ExchangeDeclare(c.exchange(), amqp.ExchangeTopic, durable, autoDelete, internal, noWait, nil); err != nil {
-		return c.refused(err, "declare", "exchange", c.exchange())
-	}
-	if err := ch.ExchangeDeclare(c.deadExchange(), amqp.ExchangeDirect, durable, autoDelete, internal, noWait, nil); err != nil {
-		return c.refused(err, "declare", "exchange", c.deadExchange())
+	for _, exchange := range []struct{ name, kind string }{
+		{c.exchange(), amqp.ExchangeTopic}, {c.deadExchange(), amqp.ExchangeDirect}, {c.directExchange(), amqp.ExchangeDirect},
+	} {
+		if err := ch.ExchangeDeclare(exchange.name, exchange.kind, durable, autoDelete, internal, noWait, nil); err != nil {
+			return c.refused(err, "declare", "exchange", exchange.name)
+		}
 	}
 	return nil
 }
@@ -103,15 +121,10 @@ func (c settings) declare(ch *amqp.Channel, subscription listen.Subscription) er
 	if err := c.declareExchanges(ch); err != nil {
 		return err
 	}
-	queue, dead := c.queue(subscription.Name), c.deadQueue(subscription.Name)
-	if _, err := ch.QueueDeclare(dead, durable, autoDelete, exclusive, noWait, amqp.Table{
-		amqp.QueueTypeArg: amqp.QueueTypeQuorum,
-	}); err != nil {
-		return c.refused(err, "declare", "queue", dead)
+	if err := c.declareDead(ch, subscription); err != nil {
+		return err
 	}
-	if err := ch.QueueBind(dead, queue, c.deadExchange(), noWait, nil); err != nil {
-		return c.refused(err, "bind", "queue", dead)
-	}
+	queue := c.queue(subscription.Name)
 	if _, err := ch.QueueDeclare(queue, durable, autoDelete, exclusive, noWait, amqp.Table{
 		amqp.QueueTypeArg:           amqp.QueueTypeQuorum,
 		"x-single-active-consumer":  true,
@@ -121,10 +134,39 @@ func (c settings) declare(ch *amqp.Channel, subscription listen.Subscription) er
 	}); err != nil {
 		return c.refused(err, "declare", "queue", queue)
 	}
+	return c.bind(ch, subscription)
+}
+
+func (c settings) declareDead(ch *amqp.Channel, subscription listen.Subscription) error {
+	queue, dead := c.queue(subscription.Name), c.deadQueue(subscription.Name)
+	if _, err := ch.QueueDeclare(dead, durable, autoDelete, exclusive, noWait, amqp.Table{
+		amqp.QueueTypeArg: amqp.QueueTypeQuorum,
+	}); err != nil {
+		return c.refused(err, "declare", "queue", dead)
+	}
+	if err := ch.QueueBind(dead, queue, c.deadExchange(), noWait, nil); err != nil {
+		return c.refused(err, "bind", "queue", dead)
+	}
+	return nil
+}
+
+// bind binds the listener's queue to the types it wants.
+func (c settings) bind(ch *amqp.Channel, subscription listen.Subscription) error {
+	queue := c.queue(subscription.Name)
 	for _, key := range keys(subscription) {
 		if err := ch.QueueBind(queue, key, c.exchange(), noWait, nil); err != nil {
 			return c.refused(err, "bind", "queue", queue)
 		}
+	}
+	return nil
+}
+
+// bindDirect binds the listener's queue to what is for this listener alone: roll calls, and the events that it lacks. Only a consumer does
+// this, since one of an older version would take a roll call for an event that cannot be decoded.
+func (c settings) bindDirect(ch *amqp.Channel, subscription listen.Subscription) error {
+	queue := c.queue(subscription.Name)
+	if err := ch.QueueBind(queue, queue, c.directExchange(), noWait, nil); err != nil {
+		return c.refused(err, "bind", "queue", queue)
 	}
 	return nil
 }

@@ -19,7 +19,8 @@ type messaging struct {
 	outboxes  []*outbox.Outbox // that this process relays
 	inboxes   []*listen.Inbox  // that this process works off
 	relay     *workers.Relay
-	publisher *rabbit.Publisher // nil where events are delivered in-process, like consumer
+	caller    *workers.RollCaller // nil where events are delivered in-process: they are published when every listener has them
+	publisher *rabbit.Publisher   // nil where events are delivered in-process, like consumer
 	consumer  *rabbit.Consumer
 }
 
@@ -37,6 +38,9 @@ func (m *messaging) open(ctx context.Context, p process, roles []string, subscri
 	}
 	if err == nil && len(m.outboxes) > 0 {
 		m.relay, err = workers.NewRelay(m.outboxes, transport, p.metrics, p.log)
+	}
+	if err == nil && m.publisher != nil {
+		m.caller, err = workers.NewRollCaller(m.outboxes, m.publisher, subscriptions, workers.RollCallPeriods(), p.metrics, p.log)
 	}
 	return err
 }

@@ -29,6 +29,7 @@ func (n *Node) Run(ctx context.Context, more ...lifecycle.Part) error {
 	when(n.messaging.consumer != nil, "consumer", n.messaging.consumer.Run)
 	when(true, "housekeeping", n.housekeeping().Run)
 	when(n.messaging.relay != nil, "relay", n.messaging.relay.Run)
+	when(n.messaging.caller != nil, "roll caller", n.messaging.caller.Run)
 	when(true, "workers", func(ctx context.Context) error {
 		return n.sagas.work(ctx, n.process, queues(), func() { close(n.Ready) })
 	})

@@ -162,6 +162,17 @@ func Subscriptions() []listen.Subscription {
 	return all
 }
 
+// Sources are the services that announce events.
+func Sources() []string {
+	var all []string
+	for _, s := range Services {
+		if s.Outbox {
+			all = append(all, s.Name)
+		}
+	}
+	return all
+}
+
 // requiredBy reports that a process with this role is of no use without the service's database.
 func (s Service) requiredBy(role string) bool {
 	return s.Role == role || slices.Contains(s.NeededBy, role)
