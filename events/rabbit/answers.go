@@ -50,7 +50,10 @@ func (p *Publisher) answersOnce(ctx context.Context, source string, take func(ct
 	}
 	var ch *amqp.Channel
 	var deliveries <-chan amqp.Delivery
-	if err := calls(func() (err error) { ch, deliveries, err = p.settings.subscribeAnswers(conn, source); return err }); err != nil {
+	if err := calls(func() (err error) {
+		ch, deliveries, err = p.settings.on(conn).subscribeAnswers(conn, source)
+		return err
+	}); err != nil {
 		return err
 	}
 	defer func() { _ = calls(ch.Close) }()
@@ -74,7 +77,7 @@ func (p *Publisher) answersOnce(ctx context.Context, source string, take func(ct
 			if time.Since(heard) > quietPeriods*p.settings.DeclareEvery {
 				return errQuiet
 			}
-			if err := calls(func() error { return p.settings.bindAnswers(ch, source) }); err != nil {
+			if err := calls(func() error { return p.settings.on(conn).bindAnswers(ch, source) }); err != nil {
 				return err
 			}
 		}
@@ -97,10 +100,10 @@ func (c settings) subscribeAnswers(conn *connection, source string) (*amqp.Chann
 	}
 	deliveries, err := func() (<-chan amqp.Delivery, error) {
 		queue := c.answerQueue(source)
-		if _, err := ch.QueueDeclare(queue, durable, autoDelete, exclusive, noWait, amqp.Table{
+		if err := c.declareQueue(ch, queue, amqp.Table{
 			amqp.QueueTypeArg: amqp.QueueTypeQuorum, "x-delivery-limit": int64(deliveryLimit),
 		}); err != nil {
-			return nil, c.refused(err, "declare", "queue", queue)
+			return nil, err
 		}
 		if err := c.bindAnswers(ch, source); err != nil {
 			return nil, err

@@ -43,11 +43,12 @@ func (q *queueConsumer) declareAround(conn *connection) error {
 		return fmt.Errorf("open a channel: %w", err)
 	}
 	defer ch.Close()
+	c := q.on(conn)
 	for _, declare := range []func() error{
-		func() error { return q.declareExchanges(ch) },
-		func() error { return q.declareDead(ch, q.listener) },
-		func() error { return q.bind(ch, q.listener) },
-		func() error { return q.bindDirect(ch, q.listener) },
+		func() error { return c.declareExchanges(ch) },
+		func() error { return c.declareDead(ch, q.listener) },
+		func() error { return c.bind(ch, q.listener) },
+		func() error { return c.bindDirect(ch, q.listener) },
 	} {
 		if err := declare(); err != nil {
 			return err

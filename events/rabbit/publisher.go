@@ -102,11 +102,12 @@ func (p *Publisher) declareAll(conn *connection) error {
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)
 	}
-	if err := p.settings.declareExchanges(ch); err != nil {
+	settings := p.settings.on(conn)
+	if err := settings.declareExchanges(ch); err != nil {
 		return err
 	}
 	for _, subscription := range p.subscriptions {
-		if err := p.settings.declare(ch, subscription); err != nil {
+		if err := settings.declare(ch, subscription); err != nil {
 			return err
 		}
 	}

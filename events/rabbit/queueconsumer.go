@@ -114,10 +114,11 @@ func (q *queueConsumer) subscribe(conn *connection) (*amqp.Channel, <-chan amqp.
 		return nil, nil, fmt.Errorf("open a channel: %w", err)
 	}
 	deliveries, err := func() (<-chan amqp.Delivery, error) {
-		if err := q.declare(ch, q.listener); err != nil {
+		c := q.on(conn)
+		if err := c.declare(ch, q.listener); err != nil {
 			return nil, err
 		}
-		if err := q.bindDirect(ch, q.listener); err != nil {
+		if err := c.bindDirect(ch, q.listener); err != nil {
 			return nil, err
 		}
 		if !q.consumed {

@@ -73,6 +73,8 @@ type settings struct {
 	uri amqp.URI
 	// where is the broker's address and vhost, for logs and errors; the URL has the password in it.
 	where string
+	// passive says that we may declare nothing, and only look whether it is there.
+	passive bool
 }
 
 func newSettings(cfg Config) (settings, error) {

@@ -2,7 +2,6 @@ package rabbit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -99,7 +98,7 @@ func withChannel(ctx context.Context, cfg Config, role string, calls func(settin
 		if err != nil {
 			return fmt.Errorf("open a channel: %w", err)
 		}
-		return calls(c, ch)
+		return calls(c.on(conn), ch)
 	})
 }
 
@@ -107,8 +106,8 @@ func (c settings) declareExchanges(ch *amqp.Channel) error {
 	for _, exchange := range []struct{ name, kind string }{
 		{c.exchange(), amqp.ExchangeTopic}, {c.deadExchange(), amqp.ExchangeDirect}, {c.directExchange(), amqp.ExchangeDirect},
 	} {
-		if err := ch.ExchangeDeclare(exchange.name, exchange.kind, durable, autoDelete, internal, noWait, nil); err != nil {
-			return c.refused(err, "declare", "exchange", exchange.name)
+		if err := c.declareExchange(ch, exchange.name, exchange.kind); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -125,24 +124,22 @@ func (c settings) declare(ch *amqp.Channel, subscription listen.Subscription) er
 		return err
 	}
 	queue := c.queue(subscription.Name)
-	if _, err := ch.QueueDeclare(queue, durable, autoDelete, exclusive, noWait, amqp.Table{
+	if err := c.declareQueue(ch, queue, amqp.Table{
 		amqp.QueueTypeArg:           amqp.QueueTypeQuorum,
 		"x-single-active-consumer":  true,
 		"x-delivery-limit":          int64(deliveryLimit),
 		"x-dead-letter-exchange":    c.deadExchange(),
 		"x-dead-letter-routing-key": queue,
 	}); err != nil {
-		return c.refused(err, "declare", "queue", queue)
+		return err
 	}
 	return c.bind(ch, subscription)
 }
 
 func (c settings) declareDead(ch *amqp.Channel, subscription listen.Subscription) error {
 	queue, dead := c.queue(subscription.Name), c.deadQueue(subscription.Name)
-	if _, err := ch.QueueDeclare(dead, durable, autoDelete, exclusive, noWait, amqp.Table{
-		amqp.QueueTypeArg: amqp.QueueTypeQuorum,
-	}); err != nil {
-		return c.refused(err, "declare", "queue", dead)
+	if err := c.declareQueue(ch, dead, amqp.Table{amqp.QueueTypeArg: amqp.QueueTypeQuorum}); err != nil {
+		return err
 	}
 	if err := ch.QueueBind(dead, queue, c.deadExchange(), noWait, nil); err != nil {
 		return c.refused(err, "bind", "queue", dead)
@@ -195,22 +192,4 @@ func keys(subscription listen.Subscription) []string {
 		return []string{allTypes}
 	}
 	return subscription.Types
-}
-
-// refused explains why the broker did not do something to an exchange or a queue.
-func (c settings) refused(err error, verb, kind, name string) error {
-	var broker *amqp.Error
-	if errors.As(err, &broker) && broker.Server {
-		switch broker.Code {
-		case amqp.PreconditionFailed:
-			return setupError{cause: err, text: fmt.Sprintf("the %s %q of RabbitMQ at %s exists with other settings than ours (%s); when "+
-				"nothing waits in it, delete it (rabbitmqctl delete_queue, or the management UI) and it is made anew; else move what "+
-				"waits away first", kind, name, c.where, broker.Reason)}
-		case amqp.AccessRefused:
-			return setupError{cause: err, text: fmt.Sprintf("RABBITMQ_URL: user %q may not %s the %s %q of RabbitMQ at %s (%s); run "+
-				"rabbitmqctl set_permissions -p %s %s '^%[9]s\\..*' '^%[9]s\\..*' '^%[9]s\\..*'",
-				c.uri.Username, verb, kind, name, c.where, broker.Reason, c.uri.Vhost, c.uri.Username, c.Prefix)}
-		}
-	}
-	return fmt.Errorf("%s the %s %s: %w", verb, kind, name, err)
 }
