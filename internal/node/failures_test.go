@@ -89,7 +89,7 @@ func newFailing(t *testing.T, server *testenv.FailingPostgres) failing {
 	people := users.NewCache(nil, users.New(on.box, time.Now), users.CacheOptions{})
 	t.Cleanup(people.Close)
 	return failing{t: t, on: on, api: api.New(api.Config{
-		Users: people, Ready: []api.Check{{Name: "orders database", Ping: on.ping(true)}},
+		Users: people, Ready: []api.Check{{Name: "orders database", Ping: on.ping(true, "")}},
 		Registerer: metrics, Gatherer: metrics, Logger: slog.New(slog.DiscardHandler),
 	})}
 }

@@ -10,7 +10,7 @@ func (n *Node) api() *api.API {
 	for _, s := range n.roles.services() {
 		st := n.stores[s.Name]
 		required := n.roles.require(s)
-		check := api.Check{Name: s.Name + " database", Ping: st.ping(required)}
+		check := api.Check{Name: s.Name + " database", Ping: st.ping(required, n.system)}
 		if required {
 			cfg.Ready = append(cfg.Ready, check)
 		} else {

@@ -27,7 +27,7 @@ func WithInboxes(
 		if err := requireFile(cfg, s.Name); err != nil {
 			return err
 		}
-		st, err := openStore(ctx, p, s.Name, s.Migrations(), true)
+		st, err := openStore(ctx, p, s, true)
 		if err != nil {
 			return err
 		}

@@ -9,9 +9,11 @@ import (
 	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/temporal"
 	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/system"
 )
 
-// Migrate makes the databases and brings them up to date, adds the products, and prepares the namespace of an external Temporal.
+// Migrate makes the databases and brings them up to date, writes into each to which system they belong, adds the products, and prepares
+// the namespace of an external Temporal.
 func Migrate(ctx context.Context, cfg config.Config, say func(line string)) error {
 	for _, note := range cfg.Notes {
 		say(note)
@@ -19,20 +21,21 @@ func Migrate(ctx context.Context, cfg config.Config, say func(line string)) erro
 	if _, err := Products(cfg); err != nil {
 		return err // before anything is changed
 	}
-	if err := migrateDatabases(ctx, cfg, say); err != nil || cfg.TemporalAddress == "" {
+	if _, err := migrateDatabases(ctx, cfg, say); err != nil || cfg.TemporalAddress == "" {
 		return err
 	}
 	return migrateTemporal(ctx, cfg, say)
 }
 
-func migrateDatabases(ctx context.Context, cfg config.Config, say func(line string)) (err error) {
+// migrateDatabases returns the system that the databases belong to.
+func migrateDatabases(ctx context.Context, cfg config.Config, say func(line string)) (id system.ID, err error) {
 	through, cfg := cfg, cfg.Direct()
 	p := newProcess(cfg, true, slog.New(slog.DiscardHandler), say)
 	defer func() { err = errors.Join(err, p.closers.Close()) }()
 	stores := map[string]*store{}
 	for _, s := range Services {
-		if stores[s.Name], err = openStore(ctx, p, s.Name, s.Migrations(), true); err != nil {
-			return err
+		if stores[s.Name], err = openStore(ctx, p, s, true); err != nil {
+			return "", err
 		}
 		past := ""
 		if setting := cfg.DatabaseSetting(s.Name); setting != through.DatabaseSetting(s.Name) {
@@ -40,7 +43,10 @@ func migrateDatabases(ctx context.Context, cfg config.Config, say func(line stri
 		}
 		say("The " + s.Name + " database is up to date" + past + ".")
 	}
-	return addProducts(ctx, cfg, orders.New(stores["orders"].box, p.metrics), inventory.New(stores["inventory"].box), say)
+	if id, err = identify(ctx, p, Services, stores); err != nil {
+		return "", err
+	}
+	return id, addProducts(ctx, cfg, orders.New(stores["orders"].box, p.metrics), inventory.New(stores["inventory"].box), say)
 }
 
 // migrateTemporal prepares the namespace, as PrepareNamespace does.

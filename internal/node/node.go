@@ -17,6 +17,7 @@ import (
 	"example.com/orderly/internal/node/temporal"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/system"
 	"example.com/orderly/internal/users"
 )
 
@@ -25,6 +26,7 @@ type Node struct {
 	process
 	roles  Roles
 	stores map[string]*store // by service
+	system system.ID         // to which the databases belong
 
 	// Services that the API, the product list or another service asks.
 	orders        *orders.Service
@@ -141,11 +143,17 @@ func (n *Node) openServices(ctx context.Context) (err error) {
 		n.SandboxAddr = n.provider.sandboxAddr()
 	}
 	for _, s := range n.roles.services() {
-		st, err := openStore(ctx, n.process, s.Name, s.Migrations(), n.roles.require(s))
+		st, err := openStore(ctx, n.process, s, n.roles.require(s))
 		if err != nil {
 			return err
 		}
 		n.stores[s.Name], st.runs = st, n.roles.Has(s.Role)
+	}
+	if n.system, err = identify(ctx, n.process, n.roles.services(), n.stores); err != nil {
+		return err
+	}
+	for _, s := range n.roles.services() {
+		st := n.stores[s.Name]
 		h, err := s.open(ctx, n, st)
 		if err == nil && st.runs {
 			err = n.addService(ctx, s, st, h)

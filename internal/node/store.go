@@ -15,30 +15,35 @@ import (
 	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/system"
 )
 
 // store is the database of one service, as this process uses it.
 type store struct {
 	service    string
+	setting    string // that names the database
 	migrations []database.Migrations
 	db         *database.DB
 	box        *outbox.Outbox
 	inbox      *listen.Inbox // nil where this process runs no listener of the service
 	// runs says that this process runs the service, and does not only read it.
 	runs bool
-	// late says that the database was away when the store was opened, so that its schema is not checked yet.
+	// late says that the database was away when the store was opened, so that neither its schema nor its system is checked yet.
 	late bool
 }
 
 // openStore opens a service's database. wait waits for a server that is not up yet.
-func openStore(ctx context.Context, p process, service string, migrations []database.Migrations, wait bool) (*store, error) {
+func openStore(ctx context.Context, p process, of Service, wait bool) (*store, error) {
 	how := opening{make: p.develop, wait: p.develop || wait}
-	db, there, err := openDatabase(ctx, p.cfg, service, migrations, how, p.say)
+	db, there, err := openDatabase(ctx, p.cfg, of.Name, of.schema(), how, p.say)
 	if err != nil {
 		return nil, err
 	}
 	p.closers.Add(db.Close)
-	s := &store{service: service, migrations: migrations, db: db, box: outbox.New(db, service, nil), late: !there}
+	s := &store{
+		service: of.Name, setting: p.cfg.DatabaseSetting(of.Name), migrations: of.schema(),
+		db: db, box: outbox.New(db, of.Name, nil), late: !there,
+	}
 	s.count(p.metrics)
 	return s, nil
 }
@@ -78,8 +83,8 @@ func (s *store) transactions() int64 {
 }
 
 // ping asks whether the database answers, and where it is written to, whether it takes writes. Of one that was away at the start it also checks
-// the schema, until that is right.
-func (s *store) ping(writes bool) func(ctx context.Context) error {
+// the schema, and that it belongs to the system of the others, until both are right.
+func (s *store) ping(writes bool, ours system.ID) func(ctx context.Context) error {
 	ping := s.db.Ping
 	if writes {
 		ping = func(ctx context.Context) error {
@@ -95,6 +100,9 @@ func (s *store) ping(writes bool) func(ctx context.Context) error {
 			return ping(ctx)
 		}
 		err := checkSchema(ctx, s.db, s.migrations)
+		if err == nil {
+			err = s.named().Belongs(ctx, ours)
+		}
 		checked.Store(err == nil)
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/payments"
+	"example.com/orderly/internal/system"
 	"example.com/orderly/internal/users"
 )
 
@@ -141,6 +142,9 @@ func ServiceNames() []string {
 	}
 	return names
 }
+
+// schema is what is in the service's database: its own tables, and the system that it belongs to.
+func (s Service) schema() []database.Migrations { return append(s.Migrations(), system.Migrations()) }
 
 // queues are the task queues of all services.
 func queues() []string {

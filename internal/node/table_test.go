@@ -24,7 +24,7 @@ import (
 const root = "../../"
 
 // foundations are the packages below internal/ that bring tables into the databases of services, and own none.
-var foundations = []string{"outbox", "step"}
+var foundations = []string{"outbox", "step", "system"}
 
 // Each folder with migrations is a service of the table, or a foundation.
 func TestEachFolderWithMigrationsIsInTheTable(t *testing.T) {
