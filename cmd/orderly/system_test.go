@@ -28,11 +28,18 @@ func systemOf(t *testing.T, db *database.DB) string {
 	return string(id)
 }
 
+// serving is the world with a payment provider outside, without which nothing is served.
+func (w *world) serving() *world {
+	own := *w
+	own.env = append(append([]string{}, w.env...), "STRIPE_API_URL=http://"+w.book)
+	return &own
+}
+
 // migrated is a world whose databases belong to a system.
 func migrated(t *testing.T, set ...string) (w *world, id string) {
 	t.Helper()
 	w = newWorld(t)
-	w.env = append(w.env, append(set, "ORDERLY_DATA="+w.data, "ORDERLY_PRODUCTS=demo", "STRIPE_API_URL=http://"+w.book)...)
+	w.env = append(w.env, append(set, "ORDERLY_DATA="+w.data, "ORDERLY_PRODUCTS=demo")...)
 	said, code := w.command("migrate")
 	require.Zero(t, code, said)
 	return w, systemOf(t, w.file("orders"))
@@ -48,7 +55,7 @@ func TestADatabaseOfAnotherSystemIsRefused(t *testing.T) {
 	}
 	ours.env = append(ours.env, "PAYMENTS_DATABASE_URL=sqlite:"+filepath.Join(theirs.data, "payments.db"))
 	for _, args := range [][]string{{"migrate"}, {"serve", "all"}, {"dev", "--data", ours.data}} {
-		ours.requireRefusal(args, "system "+other+": payments (PAYMENTS_DATABASE_URL)", "system "+id+": orders (DATABASE_URL)", "name those of one system")
+		ours.serving().requireRefusal(args, "system "+other+": payments (PAYMENTS_DATABASE_URL)", "system "+id+": orders (DATABASE_URL)", "name those of one system")
 	}
 	require.Equal(t, other, systemOf(t, theirs.file("payments")))
 }
@@ -69,7 +76,7 @@ func TestDatabasesFromBeforeGetAnIDWhenTheyAreMigrated(t *testing.T) {
 			require.NoError(t, err)
 		}
 	}
-	w.requireRefusal([]string{"serve", "all"}, "older schema", "orderly migrate")
+	w.serving().requireRefusal([]string{"serve", "all"}, "older schema", "orderly migrate")
 	said, code := w.command("migrate")
 	require.Zero(t, code, said)
 	id := systemOf(t, w.file("orders"))

@@ -12,8 +12,8 @@ import (
 	"example.com/orderly/internal/system"
 )
 
-// Migrate makes the databases and brings them up to date, writes into each to which system they belong, adds the products, and prepares
-// the namespace of an external Temporal.
+// Migrate makes the databases and brings them up to date, writes into each to which system they belong, adds the products, and prepares and
+// claims the namespace of an external Temporal.
 func Migrate(ctx context.Context, cfg config.Config, say func(line string)) error {
 	for _, note := range cfg.Notes {
 		say(note)
@@ -21,10 +21,11 @@ func Migrate(ctx context.Context, cfg config.Config, say func(line string)) erro
 	if _, err := Products(cfg); err != nil {
 		return err // before anything is changed
 	}
-	if _, err := migrateDatabases(ctx, cfg, say); err != nil || cfg.TemporalAddress == "" {
+	id, err := migrateDatabases(ctx, cfg, say)
+	if err != nil || cfg.TemporalAddress == "" {
 		return err
 	}
-	return migrateTemporal(ctx, cfg, say)
+	return migrateTemporal(ctx, cfg, id, say)
 }
 
 // migrateDatabases returns the system that the databases belong to.
@@ -49,8 +50,8 @@ func migrateDatabases(ctx context.Context, cfg config.Config, say func(line stri
 	return id, addProducts(ctx, cfg, orders.New(stores["orders"].box, p.metrics), inventory.New(stores["inventory"].box), say)
 }
 
-// migrateTemporal prepares the namespace, as PrepareNamespace does.
-func migrateTemporal(ctx context.Context, cfg config.Config, say func(line string)) error {
+// migrateTemporal prepares the namespace, as PrepareNamespace does, and claims it for the system.
+func migrateTemporal(ctx context.Context, cfg config.Config, id system.ID, say func(line string)) error {
 	options, err := temporal.Options(slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -60,5 +61,8 @@ func migrateTemporal(ctx context.Context, cfg config.Config, say func(line strin
 		return err
 	}
 	defer c.Close()
-	return temporal.PrepareNamespace(ctx, c, options.Namespace, cfg.TemporalRetention, say)
+	if err := temporal.PrepareNamespace(ctx, c, options.Namespace, cfg.TemporalRetention, say); err != nil {
+		return err
+	}
+	return temporal.ClaimNamespace(ctx, c, options, id, say)
 }

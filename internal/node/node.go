@@ -106,7 +106,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *Node, err error
 		}
 	}
 	if n.roles.useTemporal() {
-		n.sagas.open(n.process, n.orders)
+		n.sagas.open(n.process, n.system, n.orders)
 	}
 	if err := n.messaging.open(ctx, n.process, n.roles.Names(), Subscriptions()); err != nil {
 		return nil, err

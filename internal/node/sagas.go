@@ -14,6 +14,7 @@ import (
 	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/node/temporal"
 	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/system"
 	"example.com/orderly/workers"
 	"example.com/orderly/workflows"
 )
@@ -27,12 +28,13 @@ type sagas struct {
 }
 
 // open prepares the connection to Temporal, which is made when it runs; orders is nil where no sagas are started.
-func (s *sagas) open(p process, orders *orders.Service) {
+func (s *sagas) open(p process, id system.ID, orders *orders.Service) {
 	port, _ := strconv.Atoi(p.cfg.TemporalPort) // checked with the other settings
 	uiPort, _ := strconv.Atoi(p.cfg.TemporalUIPort)
 	cfg := temporal.Config{
 		External: p.cfg.TemporalAddress != "", Namespace: p.cfg.TemporalNamespace, Prepare: p.develop, Retention: p.cfg.TemporalRetention,
-		Dir: p.cfg.Data, Port: port, UIPort: uiPort, Log: p.log, Say: p.say,
+		System: id,
+		Dir:    p.cfg.Data, Port: port, UIPort: uiPort, Log: p.log, Say: p.say,
 	}
 	if orders != nil {
 		s.starter = workers.NewStarter(orders, p.log, p.now)

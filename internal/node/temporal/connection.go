@@ -17,6 +17,7 @@ import (
 
 	"example.com/orderly/internal/embedded"
 	"example.com/orderly/internal/node/lifecycle"
+	"example.com/orderly/internal/system"
 	"example.com/orderly/workflows"
 )
 
@@ -30,6 +31,8 @@ type Config struct {
 	// the namespace keeps closed sagas; zero leaves that to PrepareNamespace.
 	Prepare   bool
 	Retention time.Duration
+	// System claims the namespace, and is refused one that serves another; empty to claim nothing.
+	System system.ID
 	// Dir, Port and UIPort are for the development server.
 	Dir          string
 	Port, UIPort int
@@ -159,6 +162,11 @@ func (c *Connection) connect(ctx context.Context, options client.Options) error 
 func (c *Connection) prepare(ctx context.Context, to client.Client, options client.Options) error {
 	if c.cfg.External && c.cfg.Prepare {
 		if err := PrepareNamespace(ctx, to, options.Namespace, c.cfg.Retention, c.cfg.Say); err != nil {
+			return err
+		}
+	}
+	if c.cfg.System != "" {
+		if err := ClaimNamespace(ctx, to, options, c.cfg.System, c.cfg.Say); err != nil {
 			return err
 		}
 	}
