@@ -91,11 +91,10 @@ func (m *manager) open(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.prepare != nil {
-		if err := conn.bounded(ctx, func() error { return m.prepare(ctx, conn) }); err != nil {
-			conn.close()
-			return nil, err
-		}
+	// On each new connection: a broker that lost its disk is claimed anew, by whoever comes first.
+	if err := conn.bounded(ctx, func() error { return m.ready(ctx, conn) }); err != nil {
+		conn.close()
+		return nil, err
 	}
 	if m.failures > 0 {
 		m.Log.Info("connected to RabbitMQ", "role", m.role, "at", m.where)
@@ -103,6 +102,14 @@ func (m *manager) open(ctx context.Context) (*connection, error) {
 	m.opened.Inc()
 	m.current, m.failures, m.notBefore, m.lastErr = conn, 0, time.Time{}, nil
 	return conn, nil
+}
+
+// ready claims the prefix and prepares the connection.
+func (m *manager) ready(ctx context.Context, conn *connection) error {
+	if err := m.claim(conn); err != nil || m.prepare == nil {
+		return err
+	}
+	return m.prepare(ctx, conn)
 }
 
 // fail counts a failed attempt, and logs the first one, and the first that waiting cannot mend.

@@ -19,6 +19,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"example.com/orderly/internal/backoff"
+	"example.com/orderly/internal/system"
 )
 
 // Config says which broker and which part of it. The zero value of everything but URL is what production uses.
@@ -29,6 +30,9 @@ type Config struct {
 	// Prefix starts the names of the exchange, <Prefix>.events, and of every queue, <Prefix>.<listener's name>. Empty means "orderly".
 	// It is that of the system whose events are wanted (ORDERLY_RABBITMQ_PREFIX there); two systems in one vhost need two.
 	Prefix string
+	// System is the id of the system that the prefix serves: each new connection claims it, and is refused (ErrSetup) where it serves another.
+	// Empty claims nothing and asks nothing, which is right for a listener outside the system.
+	System system.ID
 	// Name is what the broker's own tools show for our connections, such as "orderly api@host"; default Prefix.
 	Name string
 	// Log default slog.Default().
@@ -53,7 +57,7 @@ var (
 	errClosed = errors.New("the transport has been closed")
 )
 
-// Check connects once and returns nil, an ErrSetup, or the reason the broker is not there yet.
+// Check connects once, claims the prefix, and returns nil, an ErrSetup, or the reason the broker is not there yet.
 func Check(ctx context.Context, cfg Config) error {
 	s, err := newSettings(cfg)
 	if err != nil {
@@ -63,8 +67,8 @@ func Check(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	opened.close()
-	return nil
+	defer opened.close()
+	return opened.bounded(ctx, func() error { return s.claim(opened) })
 }
 
 // settings is a Config that was checked, with its defaults filled in.

@@ -61,7 +61,7 @@ func Remove(ctx context.Context, cfg Config, subscriptions ...listen.Subscriptio
 				}
 			}
 		}
-		for _, exchange := range []string{c.exchange(), c.deadExchange(), c.directExchange()} {
+		for _, exchange := range []string{c.exchange(), c.deadExchange(), c.directExchange(), c.systemExchange()} {
 			if err := ch.ExchangeDelete(exchange, ifUnused, noWait); err != nil {
 				return c.refused(err, "delete", "exchange", exchange)
 			}

@@ -11,6 +11,7 @@ import (
 	"example.com/orderly/events/rabbit"
 	"example.com/orderly/internal/node/lifecycle"
 	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/system"
 	"example.com/orderly/workers"
 )
 
@@ -26,13 +27,13 @@ type messaging struct {
 
 // open opens what carries events to the inboxes and away from the outboxes: RabbitMQ where it is named, otherwise straight from this
 // process's outboxes into its inboxes. subscriptions are those of all built-in listeners, since a publisher makes their queues.
-func (m *messaging) open(ctx context.Context, p process, roles []string, subscriptions []listen.Subscription) (err error) {
+func (m *messaging) open(ctx context.Context, p process, id system.ID, roles []string, subscriptions []listen.Subscription) (err error) {
 	if len(m.inboxes) > 0 {
 		p.metrics.MustRegister(listen.Collector(m.inboxes))
 	}
 	var transport workers.Transport
 	if p.cfg.RabbitMQURL != "" {
-		transport, err = m.openRabbit(ctx, p, roles, subscriptions)
+		transport, err = m.openRabbit(ctx, p, id, roles, subscriptions)
 	} else if len(m.outboxes) > 0 {
 		transport, err = local.New(m.inboxes...)
 	}
@@ -45,10 +46,12 @@ func (m *messaging) open(ctx context.Context, p process, roles []string, subscri
 	return err
 }
 
-func (m *messaging) openRabbit(ctx context.Context, p process, roles []string, subscriptions []listen.Subscription) (_ workers.Transport, err error) {
+func (m *messaging) openRabbit(
+	ctx context.Context, p process, id system.ID, roles []string, subscriptions []listen.Subscription,
+) (_ workers.Transport, err error) {
 	host, _ := os.Hostname() // part of the connection's name, which RabbitMQ shows to operators
 	broker := rabbit.Config{
-		URL: p.cfg.RabbitMQURL, Prefix: p.cfg.RabbitMQPrefix, Log: p.log, Name: "orderly " + strings.Join(roles, ",") + "@" + host,
+		URL: p.cfg.RabbitMQURL, Prefix: p.cfg.RabbitMQPrefix, System: id, Log: p.log, Name: "orderly " + strings.Join(roles, ",") + "@" + host,
 	}
 	if err := checkBroker(ctx, p, broker); err != nil {
 		return nil, err

@@ -108,7 +108,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *Node, err error
 	if n.roles.useTemporal() {
 		n.sagas.open(n.process, n.system, n.orders)
 	}
-	if err := n.messaging.open(ctx, n.process, n.roles.Names(), Subscriptions()); err != nil {
+	if err := n.messaging.open(ctx, n.process, n.system, n.roles.Names(), Subscriptions()); err != nil {
 		return nil, err
 	}
 	n.front.door.Open(n.api()) // the databases are there; everything else may come later
