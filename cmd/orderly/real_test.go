@@ -69,6 +69,7 @@ func (p realParts) open(t *testing.T, service string) *database.DB {
 func (p realParts) env() []string {
 	return []string{
 		"DATABASE_URL=" + p.database, "RABBITMQ_URL=" + p.broker, "REDIS_URL=" + p.cache, "ORDERLY_RABBITMQ_PREFIX=" + p.prefix,
+		"ORDERLY_REDIS_PREFIX=" + p.prefix,
 	}
 }
 

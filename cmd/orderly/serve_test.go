@@ -62,6 +62,7 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 		{"api", append(shared, "ORDERLY_DRAIN_TIME=5"), "ORDERLY_DRAIN_TIME"},
 		{"api", append(shared, "ORDERLY_DRAIN_TIME=-5s"), "ORDERLY_DRAIN_TIME"},
 		{"orders", append(shared, "ORDERLY_RABBITMQ_PREFIX=a b"), "ORDERLY_RABBITMQ_PREFIX"},
+		{"orders", append(shared, "ORDERLY_REDIS_PREFIX=a{b}"), "ORDERLY_REDIS_PREFIX"},
 		{"orders", append(shared, "RABBITMQ_URL=amqp://shop:12/s3cret@h"), "percent-encoded"},
 		{"api", append(shared, "TEMPORAL_CODEC_ENDPOINT=http://codec"), "TEMPORAL_CODEC_ENDPOINT"},
 		{"inventory", append(shared, "TEMPORAL_ADDRESS=temporal"), "TEMPORAL_ADDRESS"},

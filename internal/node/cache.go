@@ -1,13 +1,17 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
 	"github.com/redis/go-redis/v9"
 
 	"example.com/orderly/internal/embedded"
+	"example.com/orderly/internal/node/config"
+	"example.com/orderly/internal/system"
 	"example.com/orderly/internal/users"
 )
 
@@ -43,16 +47,19 @@ var redisRefusals = []string{
 	"SELECT is not allowed in cluster mode", "ACL failure in script", "The user executing the script", "unknown command",
 }
 
-// checkCache returns an error where Redis refuses us. A Redis that does not answer is only reported: the process runs without a cache.
+// cachePrefix is how all keys in Redis begin.
+func cachePrefix(cfg config.Config) string { return cmp.Or(cfg.RedisPrefix, "orderly") + ":users:" }
+
+// checkCache returns an error where Redis refuses us, or serves another system. A Redis that does not answer is only reported: the process runs without a cache.
 func checkCache(ctx context.Context, p process, cache *users.Cache) error {
 	err := cache.Ping(ctx)
-	if err == nil {
-		return nil
+	if err == nil || errors.As(err, new(*system.OtherError)) {
+		return err
 	}
 	for _, begins := range redisRefusals {
 		if redis.HasErrorPrefix(err, begins) {
 			return fmt.Errorf("REDIS_URL: Redis refuses us (%w); check the user, the password, the number at the end (0 in a cluster), and the "+
-				"rights: EVAL, EVALSHA, HGET, HSET and PEXPIRE on the keys orderly:users:*", err)
+				"rights: EVAL, EVALSHA, HGET, HSET and PEXPIRE on the keys %s*", err, cachePrefix(p.cfg))
 		}
 	}
 	p.say("Redis does not answer (REDIS_URL), running without a cache until it does: " + err.Error())

@@ -19,6 +19,8 @@ func TestRedisIsTriedAtTheStart(t *testing.T) {
 	require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">s3cret", "~orderly:users:*", "+eval", "+evalsha", "+hget", "+hset", "+pexpire").Err())
 	require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "noscripts", "on", ">s3cret", "~*", "+@all", "-@scripting").Err())
 	require.NoError(t, admin.Do(t.Context(), "ACL", "SETUSER", "readonly", "on", ">s3cret", "~*", "+@all", "-@write").Err())
+	theirs, client := testenv.RedisServer(t)
+	require.NoError(t, client.HSet(t.Context(), "orderly:users:system", "id", "theirs").Err())
 	cluster, _ := testenv.RedisCluster(t)
 	for name, c := range map[string]struct{ url, refused, said string }{
 		"enough rights":              {"redis://app:s3cret@" + addr, "", ""},
@@ -27,6 +29,7 @@ func TestRedisIsTriedAtTheStart(t *testing.T) {
 		"a cluster":                  {"redis://" + cluster[0], "", ""},
 		"a number in a cluster":      {"redis://" + cluster[0] + "/3", "0 in a cluster", ""},
 		"several nodes of a cluster": {"redis://" + cluster[0] + "?addr=" + cluster[1], "", ""},
+		"another system's":           {"redis://" + theirs, "serves system theirs, and these databases belong to system ours", ""},
 		"nothing there":              {"redis://127.0.0.1:1", "", "running without a cache"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -36,7 +39,7 @@ func TestRedisIsTriedAtTheStart(t *testing.T) {
 			t.Cleanup(func() { require.NoError(t, p.closers.Close()) })
 			rdb, err := openCache(p)
 			require.NoError(t, err)
-			cache := users.NewCache(rdb, users.New(outbox.New(testenv.SQLite(t, "users", users.Migrations()...), "users", p.now), p.now), users.CacheOptions{Log: p.log})
+			cache := users.NewCache(rdb, users.New(outbox.New(testenv.SQLite(t, "users", users.Migrations()...), "users", p.now), p.now), users.CacheOptions{System: "ours", Log: p.log})
 			err = checkCache(t.Context(), p, cache)
 			if c.refused == "" {
 				require.NoError(t, err)

@@ -92,7 +92,9 @@ var Services = []Service{
 			if n.cache, err = openCache(n.process); err != nil {
 				return handlers{}, err
 			}
-			n.users = users.NewCache(n.cache, users.New(st.box, nil), users.CacheOptions{Metrics: users.NewMetrics(n.metrics), Log: n.log})
+			n.users = users.NewCache(n.cache, users.New(st.box, nil), users.CacheOptions{
+				Prefix: cachePrefix(n.cfg), System: n.system, Metrics: users.NewMetrics(n.metrics), Log: n.log,
+			})
 			n.closers.Add(func() error { n.users.Close(); return nil })
 			return handlers{}, checkCache(ctx, n.process, n.users)
 		},

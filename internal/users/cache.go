@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/system"
 )
 
 const (
@@ -46,7 +47,9 @@ type Cache struct {
 // CacheOptions tune a Cache; the zero value is fine.
 type CacheOptions struct {
 	// Prefix starts every key; "orderly:users:" if empty.
-	Prefix  string
+	Prefix string
+	// System is the system that the entries are for: they are claimed for it, and not used where they are another's. Empty claims nothing.
+	System  system.ID
 	Metrics *Metrics
 	// Log takes what happens to lost invalidations; slog.Default if nil.
 	Log *slog.Logger
@@ -64,7 +67,7 @@ func NewCache(rdb redis.UniversalClient, service *Service, options CacheOptions)
 	if options.Log == nil {
 		options.Log = slog.Default()
 	}
-	e := entries{rdb: rdb}
+	e := entries{rdb: rdb, claim: &claim{rdb: rdb, prefix: options.Prefix, ours: options.System, now: service.now, log: options.Log}}
 	return &Cache{
 		service: service, rdb: rdb, entries: e, lost: newInvalidations(e, service.now, options.Log),
 		prefix: options.Prefix, metrics: options.Metrics,
@@ -72,10 +75,16 @@ func NewCache(rdb redis.UniversalClient, service *Service, options CacheOptions)
 }
 
 // Ping asks Redis with the commands that the cache uses, on keys of its own. A server that answers PING may still refuse them: to a user
-// without the right to run scripts, or because it is a replica that takes no writes. It is nil without Redis.
+// without the right to run scripts, or because it is a replica that takes no writes. A system.OtherError where the entries are another system's.
+// It is nil without Redis.
 func (c *Cache) Ping(ctx context.Context) error {
 	if c.rdb == nil {
 		return nil
+	}
+	if c.entries.claim.ours != "" {
+		if err := c.entries.claim.ask(ctx); err != nil {
+			return err
+		}
 	}
 	return c.entries.check(ctx, c.prefix+"check:1", c.prefix+"check:2", c.prefix+"check:3", c.prefix+"check:4")
 }

@@ -29,13 +29,20 @@ return 1
 
 // entries are versioned values in Redis. The version is not part of the payload, so that releases whose payloads differ still
 // respect each other's versions.
-type entries struct{ rdb redis.UniversalClient }
+type entries struct {
+	rdb   redis.UniversalClient
+	claim *claim
+}
 
-// get returns the payload under key; found is false when there is no entry.
+// get returns the payload under key; found is false when there is no entry. Entries of another system are an error.
 func (e entries) get(ctx context.Context, key string) (payload string, found bool, err error) {
+	if err := e.claim.holds(ctx); err != nil {
+		return "", false, err
+	}
 	ctx, cancel := detached(ctx, redisPatience)
 	defer cancel()
 	payload, err = e.rdb.HGet(ctx, key, "payload").Result()
+	e.claim.met(err)
 	if errors.Is(err, redis.Nil) {
 		return "", false, nil
 	}
@@ -44,9 +51,13 @@ func (e entries) get(ctx context.Context, key string) (payload string, found boo
 
 // put writes the entry for at most ttl and reports whether it is there now: not when a newer one was.
 func (e entries) put(ctx context.Context, key string, version int64, payload string, ttl time.Duration) (bool, error) {
+	if err := e.claim.holds(ctx); err != nil {
+		return false, err
+	}
 	ctx, cancel := detached(ctx, redisPatience)
 	defer cancel()
 	written, err := putNewer.Run(ctx, e.rdb, []string{key}, strconv.FormatInt(version, 10), payload, max(ttl.Milliseconds(), 1)).Int()
+	e.claim.met(err)
 	if err != nil {
 		return false, fmt.Errorf("write %s: %w", key, err)
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	DirectDatabaseURL string `env:"DIRECT_DATABASE_URL"`
 
 	RedisURL        string `env:"REDIS_URL"`
+	RedisPrefix     string `env:"ORDERLY_REDIS_PREFIX" envDefault:"orderly"`
 	RabbitMQURL     string `env:"RABBITMQ_URL"`
 	RabbitMQPrefix  string `env:"ORDERLY_RABBITMQ_PREFIX" envDefault:"orderly"`
 	SMTPURL         string `env:"SMTP_URL"`
@@ -178,6 +179,9 @@ func (c Config) Check() error {
 	}
 	if strings.ContainsAny(c.RabbitMQPrefix, "*# ") || len(c.RabbitMQPrefix) > 100 {
 		return fmt.Errorf("ORDERLY_RABBITMQ_PREFIX is malformed: %q has a space or a wildcard, or is longer than 100 characters", c.RabbitMQPrefix)
+	}
+	if strings.ContainsAny(c.RedisPrefix, `*?[]{}\ `) || len(c.RedisPrefix) > 100 {
+		return fmt.Errorf("ORDERLY_REDIS_PREFIX is malformed: %q has a space, a wildcard or a brace, or is longer than 100 characters", c.RedisPrefix)
 	}
 	if c.Data == "" {
 		return errors.New("ORDERLY_DATA is empty: name a folder")
