@@ -91,7 +91,7 @@ func (m *manager) open(ctx context.Context) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	// On each new connection: a broker that lost its disk is claimed anew, by whoever comes first.
+	// On each new connection: a broker that lost its disk is claimed anew, by the first to come.
 	if err := conn.bounded(ctx, func() error { return m.ready(ctx, conn) }); err != nil {
 		conn.close()
 		return nil, err

@@ -13,7 +13,7 @@ import (
 )
 
 // Which system a prefix serves is the argument alternate-exchange of an exchange that nothing publishes to. It is one of the few arguments of
-// an exchange that RabbitMQ compares when the exchange is declared again, so that declaring it is claiming, and whoever comes second is told
+// an exchange that RabbitMQ compares when the exchange is declared again, so that declaring it is claiming, and the second to come is told
 // who was first. The alternate exchange itself is never made; its name begins with the prefix because the user needs rights to it.
 
 func (c settings) systemExchange() string { return c.Prefix + ".system" }
@@ -25,7 +25,7 @@ const unreadable = system.ID("(RabbitMQ cut its id off; rabbitmqctl list_exchang
 
 // claim claims the prefix for the system of the settings. The error is an ErrSetup, and a system.OtherError, where it serves another.
 func (c settings) claim(conn *connection) error {
-	if c.System == "" {
+	if c.System == "" || !conn.declares { // what may not be declared can't be claimed either; see operations.md
 		return nil
 	}
 	ch, err := conn.amqp.Channel()
