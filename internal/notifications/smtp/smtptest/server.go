@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Hang as an answer means none at all; HangUp ends the connection.
@@ -27,13 +28,23 @@ type Server struct {
 	Addr string
 	// Secure is what STARTTLS begins TLS with; without it the server only says that it does.
 	Secure *tls.Config
+	// Slow is how long the end of a mail waits for its answer. It is set before the first mail.
+	Slow time.Duration
 
+	ended   <-chan struct{} // closed when the test ends
 	offers  []string
 	lock    sync.Mutex
 	answers map[string]string
 	heard   []string
-	got     []string
+	got     []Taken
 	open    atomic.Int64
+}
+
+// Taken is a mail that the server took.
+type Taken struct {
+	Mail string
+	From string    // what its client called itself
+	At   time.Time // when its end had come, which is before it is answered
 }
 
 // New starts a server on this machine that offers these extensions, until the test ends.
@@ -49,7 +60,7 @@ func New(t testing.TB, offers ...string) *Server {
 // Serve is New on a listener of the caller's, which is closed when the test ends.
 func Serve(t testing.TB, listener net.Listener, offers ...string) *Server {
 	t.Helper()
-	s := &Server{Addr: listener.Addr().String(), offers: offers, answers: map[string]string{}}
+	s := &Server{Addr: listener.Addr().String(), offers: offers, ended: t.Context().Done(), answers: map[string]string{}}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -91,7 +102,18 @@ func (s *Server) Answer(to, with string) {
 func (s *Server) Mails() []string {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	return append([]string{}, s.got...)
+	mails := []string{}
+	for _, taken := range s.got {
+		mails = append(mails, taken.Mail)
+	}
+	return mails
+}
+
+// Taken is Mails with when they came and from whom.
+func (s *Server) Taken() []Taken {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return append([]Taken{}, s.got...)
 }
 
 // Commands are those the server heard, one a line. After STARTTLS follows "encrypted", if it came to that, and after AUTH PLAIN the
@@ -146,7 +168,7 @@ func (s *Server) say(conn net.Conn, to, usual string) bool {
 }
 
 func (s *Server) talk(conn net.Conn) {
-	lines := bufio.NewReader(conn)
+	lines, from := bufio.NewReader(conn), ""
 	for going := s.say(conn, "greeting", "220 test ready"); going; {
 		line, err := lines.ReadString('\n')
 		if err != nil {
@@ -157,6 +179,7 @@ func (s *Server) talk(conn net.Conn) {
 		verb, rest, _ := strings.Cut(line, " ")
 		switch verb {
 		case "EHLO":
+			from = rest
 			can := append([]string{"250-test", "ENHANCEDSTATUSCODES"}, s.offers...)
 			going = s.say(conn, verb, strings.Join(can, "\r\n250-")+"\r\n250 OK")
 		case "STARTTLS":
@@ -178,7 +201,7 @@ func (s *Server) talk(conn net.Conn) {
 			if going = s.say(conn, verb, "354 go on"); !going || s.changed(verb) {
 				continue
 			}
-			going = s.take(conn, lines)
+			going = s.take(conn, lines, from)
 		case "QUIT":
 			s.say(conn, verb, "221 bye")
 			return
@@ -189,7 +212,7 @@ func (s *Server) talk(conn net.Conn) {
 }
 
 // take reads a mail up to its end, and reports whether to go on.
-func (s *Server) take(conn net.Conn, lines *bufio.Reader) bool {
+func (s *Server) take(conn net.Conn, lines *bufio.Reader, from string) bool {
 	var mail strings.Builder
 	for {
 		line, err := lines.ReadString('\n')
@@ -203,8 +226,14 @@ func (s *Server) take(conn net.Conn, lines *bufio.Reader) bool {
 	}
 	if !s.refuses(".") {
 		s.lock.Lock()
-		s.got = append(s.got, mail.String())
+		s.got = append(s.got, Taken{mail.String(), from, time.Now()})
 		s.lock.Unlock()
+	}
+	if s.Slow > 0 {
+		select {
+		case <-time.After(s.Slow):
+		case <-s.ended:
+		}
 	}
 	return s.say(conn, ".", "250 2.0.0 taken")
 }
