@@ -167,7 +167,7 @@ func (r *RollCaller) send(ctx context.Context, rolls *outbox.RollCalls, call *ou
 func (r *RollCaller) take(ctx context.Context, box *outbox.Outbox, rolls *outbox.RollCalls, answer rabbit.Answer) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollCallTimeout)
 	defer cancel()
-	err := r.fill(ctx, box, rolls, answer)
+	err := r.fill(ctx, rolls, answer)
 	if err == nil {
 		return
 	}
@@ -178,7 +178,7 @@ func (r *RollCaller) take(ctx context.Context, box *outbox.Outbox, rolls *outbox
 	}
 }
 
-func (r *RollCaller) fill(ctx context.Context, box *outbox.Outbox, rolls *outbox.RollCalls, answer rabbit.Answer) error {
+func (r *RollCaller) fill(ctx context.Context, rolls *outbox.RollCalls, answer rabbit.Answer) error {
 	waits, err := rolls.Waits(ctx, answer.Listener, answer.Until)
 	if err != nil || !waits {
 		return err

@@ -42,7 +42,7 @@ func (q *queueConsumer) declareAround(conn *connection) error {
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)
 	}
-	defer ch.Close()
+	defer func() { _ = ch.Close() }()
 	c := q.on(conn)
 	for _, declare := range []func() error{
 		func() error { return c.declareExchanges(ch) },

@@ -100,7 +100,7 @@ func (p *Publisher) Attended(ctx context.Context, listener string) (bool, error)
 		if err != nil {
 			return fmt.Errorf("open a channel: %w", err)
 		}
-		if queue, err = ch.QueueInspect(p.settings.queue(listener)); err != nil {
+		if queue, err = ch.QueueDeclarePassive(p.settings.queue(listener), durable, autoDelete, exclusive, noWait, nil); err != nil {
 			return err
 		}
 		return ch.Close()

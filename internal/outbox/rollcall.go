@@ -21,8 +21,8 @@ const (
 type Periods struct {
 	// Every is the pause between two calls to a listener that has answered.
 	Every time.Duration
-	// Settle is how long ago an event must have been marked published to be asked about. It is longer than a mark takes to be committed
-	// and the clocks of two relays together, so that no event is marked with a time that was asked about before.
+	// Settle is how long ago an event must have been marked published to be asked about. It is longer than a mark takes to be committed,
+	// so that no event is marked with a time that was asked about before.
 	Settle time.Duration
 	// Patience is how long an answer is waited for before the call is repeated: a broker that was made anew has lost one or the other.
 	Patience time.Duration
@@ -72,8 +72,11 @@ type rollCallRow struct {
 // Due returns what the listener is to be asked about now, and false when there is nothing to do. For a listener that is seen for the first
 // time it notes down the present time: it is not asked about earlier events.
 func (r *RollCalls) Due(ctx context.Context, listener string) (RollCall, bool, error) {
-	row, err := r.row(ctx, listener)
-	now := r.box.Now()
+	now, err := r.box.Time(ctx)
+	if err != nil {
+		return RollCall{}, false, err
+	}
+	row, err := r.row(ctx, listener, now)
 	if err != nil || row.Next.After(now) {
 		return RollCall{}, false, err
 	}
@@ -97,11 +100,11 @@ func (r *RollCalls) Due(ctx context.Context, listener string) (RollCall, bool, e
 	return call, len(call.Events) > 0 || !row.Called.IsZero() || call.Until.Sub(row.Confirmed.Time) > longestGap, nil
 }
 
-func (r *RollCalls) row(ctx context.Context, listener string) (row rollCallRow, err error) {
+func (r *RollCalls) row(ctx context.Context, listener string, at time.Time) (row rollCallRow, err error) {
 	err = r.box.db.Get(ctx, &row, `
 		SELECT listener, confirmed_until, called_until, next_call_at FROM outbox_roll_calls WHERE listener = ?`, listener)
 	if errors.Is(err, sql.ErrNoRows) {
-		now := database.At(r.box.Now())
+		now := database.At(at)
 		row = rollCallRow{Listener: listener, Confirmed: now, Next: now}
 		_, err = r.box.db.Exec(ctx, `
 			INSERT INTO outbox_roll_calls (listener, confirmed_until, next_call_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`, listener, now, now)
