@@ -21,7 +21,7 @@ const (
 	rollCallSettle   = time.Minute
 	rollCallPatience = 2 * time.Minute
 	// rollCallTimeout bounds making one call, or working off one answer.
-	rollCallTimeout = 30 * time.Second
+	rollCallTimeout = 10 * time.Second
 )
 
 // RollCallPeriods are those that production uses.
