@@ -159,10 +159,15 @@ func TestAnAttemptThatWasTakenOverConcludesNothing(t *testing.T) {
 				open := func() *listen.Inbox {
 					return w.open(listen.Listener{
 						Subscription: listen.Subscription{Name: "mails"}, Timeout: time.Hour,
-						Effect: func(_ context.Context, e events.Event) (listen.Record, error) {
+						Effect: func(ctx context.Context, e events.Event) (listen.Record, error) {
 							a := attempt{e.ID, make(chan error)}
 							begun <- a
-							return recordOf("mails", e), <-a.end
+							select {
+							case err := <-a.end:
+								return recordOf("mails", e), err
+							case <-ctx.Done(): // the test has failed
+								return nil, ctx.Err()
+							}
 						},
 					})
 				}
