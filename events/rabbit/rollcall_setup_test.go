@@ -278,7 +278,8 @@ func (s *shop) lose(subject string, payloads ...events.Payload) []listen.Message
 	return lost
 }
 
-func (s *shop) fillIn(publisher *rabbit.Publisher) *prometheus.Registry {
+// fillIn starts what asks the listener some, and fills in what it lacks.
+func (s *shop) fillIn(publisher *rabbit.Publisher) {
 	s.t.Helper()
 	metrics := prometheus.NewRegistry()
 	periods := quick
@@ -287,12 +288,6 @@ func (s *shop) fillIn(publisher *rabbit.Publisher) *prometheus.Registry {
 	require.NoError(s.t, err)
 	s.metrics = append(s.metrics, metrics)
 	start(s.t, caller.Run)
-	return metrics
-}
-
-func (w *world) eventuallyWithin(longest time.Duration, condition func() bool) {
-	w.t.Helper()
-	require.Eventually(w.t, condition, longest, 5*time.Millisecond)
 }
 
 func (w *world) times(text string) int { return strings.Count(w.log.String(), text) }

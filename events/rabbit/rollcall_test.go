@@ -93,12 +93,12 @@ func TestHowLongAListenerLacksEvents(t *testing.T) {
 	}
 	s.write(subjects...)
 	last := -1
-	s.eventuallyWithin(10*time.Minute, func() bool {
+	require.Eventually(t, func() bool {
 		if lacking := 201 - s.some.total(); lacking != last {
 			t.Logf("after %5.1f s it lacks %d", time.Since(began).Seconds(), lacking)
 			last = lacking
 		}
 		return last == 0
-	})
+	}, 10*time.Minute, 5*time.Millisecond)
 	s.complete()
 }
