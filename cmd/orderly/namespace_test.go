@@ -24,6 +24,7 @@ func TestANamespaceOfAnotherSystemIsRefused(t *testing.T) {
 	for _, args := range [][]string{{"dev", "--data", second.data}, {"serve", "all"}, {"migrate"}} {
 		second.serving().requireRefusal(args, "TEMPORAL_NAMESPACE", namespace, "serves system "+id, "system "+other, "orderly adopt")
 	}
+	second.requireRefusal([]string{"adopt", "--give-up", id}, "nothing was adopted", "polled the task queue", "stop all processes of that system")
 
 	s := first.customer()
 	first.requireCompleted(s, first.place(s, "pm_card_visa").ID)

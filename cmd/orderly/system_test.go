@@ -29,9 +29,12 @@ func systemOf(t *testing.T, db *database.DB) string {
 }
 
 // serving is the world with a payment provider outside, without which nothing is served.
-func (w *world) serving() *world {
+func (w *world) serving() *world { return w.with("STRIPE_API_URL=http://" + w.book) }
+
+// with is the world with more variables.
+func (w *world) with(set ...string) *world {
 	own := *w
-	own.env = append(append([]string{}, w.env...), "STRIPE_API_URL=http://"+w.book)
+	own.env = append(append([]string{}, w.env...), set...)
 	return &own
 }
 

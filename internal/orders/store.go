@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -175,4 +176,18 @@ func (s *Service) Unstarted(ctx context.Context, age time.Duration, limit int) (
 		orders = append(orders, order)
 	}
 	return orders, nil
+}
+
+// Unknown are those of the ids of which there is no order.
+func (s *Service) Unknown(ctx context.Context, ids []string) ([]string, error) {
+	among, arg := s.db.Among(`id`, ids)
+	var known []string
+	if err := s.db.Select(ctx, &known, `SELECT id FROM orders WHERE `+among, arg); err != nil {
+		return nil, fmt.Errorf("look for %d orders: %w", len(ids), err)
+	}
+	slices.Sort(known)
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		_, found := slices.BinarySearch(known, id)
+		return found
+	}), nil
 }
