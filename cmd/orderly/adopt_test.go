@@ -48,7 +48,7 @@ func TestAdoptAfterTheDatabasesWereLost(t *testing.T) {
 	d.world, d.running, d.parts.database = &w, map[string]*process{}, parts.database
 	d.env = append(append([]string{}, d.env...), "DATABASE_URL="+parts.database)
 
-	elsewhere := d.world.with("TEMPORAL_NAMESPACE=default", "TEMPORAL_ADDRESS=")
+	elsewhere := d.with("TEMPORAL_NAMESPACE=default", "TEMPORAL_ADDRESS=")
 	said, code := elsewhere.command("migrate")
 	require.Zero(t, code, said)
 	ours := systemOf(t, parts.open(t, "orders"))

@@ -167,7 +167,7 @@ func requireSentOnce(t *testing.T, inbox *database.DB, server *smtptest.Server, 
 	}
 	require.Len(t, sent, len(events))
 
-	off := testenv.ServerTime(t, inbox).Sub(time.Now()) // events are dated by the server's clock
+	off := time.Until(testenv.ServerTime(t, inbox)) // events are dated by the server's clock
 	var twice int
 	var latest, again time.Duration
 	for _, event := range events {

@@ -85,11 +85,11 @@ func adopt(ctx context.Context, places []place, ours system.ID, o AdoptOptions) 
 		if err != nil {
 			return fmt.Errorf("%s: %w", place.name(), err)
 		}
-		switch {
-		case id == "":
+		switch id {
+		case "":
 			o.Say(place.name() + " serves no system yet: the next process claims it.")
 			continue
-		case id == ours:
+		case ours:
 			o.Say(place.name() + " serves system " + string(id) + ".")
 			continue
 		}

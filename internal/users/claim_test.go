@@ -18,9 +18,9 @@ import (
 func (b bundle) of(t *testing.T, s server, id system.ID) process {
 	t.Helper()
 	p := b.process(t, s)
-	p.Cache.Close()
+	p.Close()
 	p.Cache = users.NewCache(p.rdb, b.service, users.CacheOptions{Prefix: s.prefix, System: id, Log: slog.New(slog.DiscardHandler)})
-	t.Cleanup(p.Cache.Close)
+	t.Cleanup(p.Close)
 	return p
 }
 
