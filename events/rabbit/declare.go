@@ -25,7 +25,7 @@ func (c settings) mayDeclare(conn *amqp.Connection) (bool, error) {
 		err = c.declareExchange(ch, c.exchange(), amqp.ExchangeTopic)
 		_ = ch.Close()
 		if refused := code(err) == amqp.AccessRefused; passive || !refused {
-			return !passive || err != nil, nil // whatever else is wrong shows, and is explained, where it is needed
+			return !passive || err != nil, nil // what else is wrong is explained where it is needed
 		}
 	}
 	panic("the second try returns")

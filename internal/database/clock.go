@@ -43,7 +43,7 @@ func newClock() *clock { return &clock{turn: make(chan struct{}, 1)} }
 
 var started = time.Now()
 
-// passed is how much time has passed since the process started, whatever its clock says.
+// passed is how much time has passed since the process started, also when its clock is set.
 func passed() time.Duration { return time.Since(started) }
 
 // wall is this process's own clock, without what measures the passing of time.

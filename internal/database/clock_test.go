@@ -18,7 +18,7 @@ func near(t *testing.T, db *database.DB, at time.Time) {
 	require.WithinDuration(t, testenv.ServerTime(t, db), at, 500*time.Millisecond)
 }
 
-func TestTheTimeIsTheServersWhateverThisProcesssClockSays(t *testing.T) {
+func TestTheTimeIsTheServersAndNotThisProcesss(t *testing.T) {
 	t.Parallel()
 	db := testenv.Postgres(t)("notes", notes)
 	ahead, behind := testenv.Apart(t, db)

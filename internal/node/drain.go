@@ -26,7 +26,7 @@ func (n *Node) drainTime() time.Duration {
 }
 
 // serveOn returns a context that ends when ctx has ended and drain is over. From the end of ctx on the process is not ready any more, so
-// that balancers send their next requests elsewhere. It answers all that still come: whatever runs under the returned context goes on.
+// that balancers send their next requests elsewhere. It answers all that still come: what runs under the returned context goes on.
 func (f *front) serveOn(ctx context.Context, log *slog.Logger, drain time.Duration) (context.Context, context.CancelFunc) {
 	if drain == 0 {
 		return ctx, func() {}

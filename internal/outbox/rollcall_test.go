@@ -131,7 +131,7 @@ func TestOfSeveralRelaysOneCalls(t *testing.T) {
 	})
 }
 
-// An answer that is old, such as one from before a backup was restored, must not confirm what nobody was asked about.
+// An answer that is old, such as one from before a backup was restored, must not confirm what no listener was asked about.
 func TestAnAnswerToAnotherWindowConfirmsNothing(t *testing.T) {
 	t.Parallel()
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {

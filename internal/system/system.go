@@ -1,4 +1,4 @@
-// Package system tells systems apart. A system is one set of databases, each of which bears the same random id. Whatever else it uses
+// Package system tells systems apart. A system is one set of databases, each of which bears the same random id. What else it uses
 // and could share by mistake (a namespace of Temporal, a prefix in RabbitMQ or Redis) bears that id, too, and serves no other system.
 package system
 
