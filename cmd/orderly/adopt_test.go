@@ -48,6 +48,8 @@ func TestAdoptAfterTheDatabasesWereLost(t *testing.T) {
 	d.world, d.running, d.parts.database = &w, map[string]*process{}, parts.database
 	d.env = append(append([]string{}, d.env...), "DATABASE_URL="+parts.database)
 
+	other := parts.prefix + "-2" // which is claimed before the namespace refuses
+	parts.cleanUp(t, other)
 	elsewhere := d.with("TEMPORAL_NAMESPACE=default", "TEMPORAL_ADDRESS=")
 	said, code := elsewhere.command("migrate")
 	require.Zero(t, code, said)
@@ -58,7 +60,7 @@ func TestAdoptAfterTheDatabasesWereLost(t *testing.T) {
 		says string
 	}{
 		{[]string{"migrate"}, nil, "TEMPORAL_NAMESPACE"},
-		{[]string{"serve", "payments"}, []string{"ORDERLY_RABBITMQ_PREFIX=" + parts.prefix + "-2"}, "TEMPORAL_NAMESPACE"},
+		{[]string{"serve", "payments"}, []string{"ORDERLY_RABBITMQ_PREFIX=" + other}, "TEMPORAL_NAMESPACE"},
 		{[]string{"serve", "inventory"}, nil, "ORDERLY_RABBITMQ_PREFIX"},
 		{[]string{"serve", "listeners"}, nil, "ORDERLY_REDIS_PREFIX"},
 	} {

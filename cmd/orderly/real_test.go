@@ -41,11 +41,19 @@ func newRealParts(t *testing.T) realParts {
 		for _, service := range node.ServiceNames() {
 			require.NoError(t, database.DropPostgres(context.Background(), server, name+"_"+service))
 		}
-		rest := rabbit.Config{URL: broker, Prefix: name}
+	})
+	p := realParts{server, at.String(), broker, cache, name}
+	p.cleanUp(t, name)
+	return p
+}
+
+// cleanUp removes what has this prefix from the broker when the test ends.
+func (p realParts) cleanUp(t *testing.T, prefix string) {
+	t.Cleanup(func() {
+		rest := rabbit.Config{URL: p.broker, Prefix: prefix}
 		require.NoError(t, rabbit.Remove(context.Background(), rest, node.Subscriptions()...))
 		require.NoError(t, rabbit.RemoveAnswers(context.Background(), rest, node.Sources()...))
 	})
-	return realParts{server, at.String(), broker, cache, name}
 }
 
 // of is the service's database.

@@ -29,8 +29,8 @@ type connection struct {
 	socket net.Conn
 	// done is closed when the connection has ended, by either side.
 	done chan struct{}
-	// declares says that we may declare exchanges and queues; else they must be there.
-	declares bool
+	// looks says that our user may declare nothing, so that exchanges and queues must be there; see settings.begin.
+	looks bool
 	// free are the publisher's channels that no batch uses; nil on the consumer's side.
 	free chan *confirmChannel
 
@@ -72,10 +72,6 @@ func (c settings) dial(ctx context.Context, role string) (*connection, error) {
 	closed := conn.NotifyClose(make(chan *amqp.Error, 1))
 	blocked := conn.NotifyBlocked(make(chan amqp.Blocking, 8))
 	go opened.watch(closed, blocked)
-	if err := opened.bounded(ctx, func() (err error) { opened.declares, err = c.mayDeclare(conn); return err }); err != nil {
-		opened.close()
-		return nil, fmt.Errorf("connect to RabbitMQ at %s (RABBITMQ_URL): %w", c.where, err)
-	}
 	return opened, nil
 }
 

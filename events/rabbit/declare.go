@@ -9,26 +9,35 @@ import (
 
 // on is what applies on this connection.
 func (c settings) on(conn *connection) settings {
-	c.passive = !conn.declares
+	c.passive = conn.looks
 	return c
 }
 
-// mayDeclare asks the broker whether our user may declare exchanges and queues, by declaring one, on a channel of its own: a refusal ends
-// that. A user who may not can do without where another one has declared everything, so the answer is no only if the exchange is there.
-func (c settings) mayDeclare(conn *amqp.Connection) (bool, error) {
+// begin finds out whether our user may declare on this connection, and claims the prefix for the system. A user who may not can do without
+// where another one has declared everything, but can't claim either.
+func (c settings) begin(conn *connection) (err error) {
+	if conn.looks, err = c.mayOnlyLook(conn.amqp); err != nil || conn.looks {
+		return err
+	}
+	return c.claim(conn)
+}
+
+// mayOnlyLook reports that the broker refuses to let us declare an exchange, which is there. It asks on channels of its own: a refusal ends
+// them. What else is wrong is explained where it is needed.
+func (c settings) mayOnlyLook(conn *amqp.Connection) (bool, error) {
 	for _, passive := range []bool{false, true} {
+		c.passive = passive
 		ch, err := conn.Channel()
 		if err != nil {
 			return false, fmt.Errorf("open a channel: %w", err)
 		}
-		c.passive = passive
 		err = c.declareExchange(ch, c.exchange(), amqp.ExchangeTopic)
 		_ = ch.Close()
-		if refused := code(err) == amqp.AccessRefused; passive || !refused {
-			return !passive || err != nil, nil // what else is wrong is explained where it is needed
+		if passive || code(err) != amqp.AccessRefused {
+			return passive && err == nil, nil
 		}
 	}
-	panic("the second try returns")
+	return false, nil
 }
 
 // declareExchange makes the exchange, or looks whether it is there where we may not declare.

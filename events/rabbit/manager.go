@@ -106,7 +106,7 @@ func (m *manager) open(ctx context.Context) (*connection, error) {
 
 // ready claims the prefix and prepares the connection.
 func (m *manager) ready(ctx context.Context, conn *connection) error {
-	if err := m.claim(conn); err != nil || m.prepare == nil {
+	if err := m.begin(conn); err != nil || m.prepare == nil {
 		return err
 	}
 	return m.prepare(ctx, conn)

@@ -68,7 +68,7 @@ func Check(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer opened.close()
-	return opened.bounded(ctx, func() error { return s.claim(opened) })
+	return opened.bounded(ctx, func() error { return s.begin(opened) })
 }
 
 // settings is a Config that was checked, with its defaults filled in.

@@ -25,7 +25,7 @@ const unreadable = system.ID("(RabbitMQ cut its id off; rabbitmqctl list_exchang
 
 // claim claims the prefix for the system of the settings. The error is an ErrSetup, and a system.OtherError, where it serves another.
 func (c settings) claim(conn *connection) error {
-	if c.System == "" || !conn.declares { // what may not be declared can't be claimed either; see operations.md
+	if c.System == "" {
 		return nil
 	}
 	ch, err := conn.amqp.Channel()
