@@ -45,7 +45,16 @@ func LockDir(dir string) (*DirLock, error) {
 // Unlock gives the folder back. The lock file stays: removing it would let two processes lock two files of one name.
 // Safe to call more than once.
 func (l *DirLock) Unlock() error {
-	if err := l.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+	raw, err := l.file.SyscallConn()
+	if errors.Is(err, os.ErrInvalid) || errors.Is(err, os.ErrClosed) {
+		return nil
+	}
+	var unlocked error
+	if err == nil {
+		// Closing alone would leave the lock to a child that is being started just now: it has the file until it runs its program.
+		err = raw.Control(func(fd uintptr) { unlocked = syscall.Flock(int(fd), syscall.LOCK_UN) })
+	}
+	if err = errors.Join(err, unlocked, l.file.Close()); err != nil && !errors.Is(err, os.ErrClosed) {
 		return fmt.Errorf("unlock data folder: %w", err)
 	}
 	return nil
