@@ -80,9 +80,14 @@ func TestReleaseOvertakesAFrozenReserve(t *testing.T) {
 				func() error { return s.Reserve(s.ctx, r) },
 				func() error { return s.Release(s.ctx, undo(r)) },
 			)
-			require.NoError(t, errors.Join(errs...))
+			require.NoError(t, errs[1])
 			require.Empty(t, s.reserved(t))
-			require.Equal(t, []string{"inventory.reserved.v1", "inventory.released.v1"}, s.announcedTypes(t, r.OrderID))
+			if fault.CodeOf(errs[0]) == step.CodeUndone { // it waited longer than lock_timeout, and met the undo when it was run again
+				require.Empty(t, s.announced(t, r.OrderID))
+			} else {
+				require.NoError(t, errs[0])
+				require.Equal(t, []string{"inventory.reserved.v1", "inventory.released.v1"}, s.announcedTypes(t, r.OrderID))
+			}
 			requireFault(t, s.Reserve(s.ctx, r), fault.Conflict, step.CodeUndone)
 			require.Empty(t, s.reserved(t))
 		})
