@@ -225,3 +225,39 @@ func TestAWrongClockPrunesNothing(t *testing.T) {
 	require.NoError(t, w.db.Get(t.Context(), &server, `SELECT done_at FROM inbox`))
 	require.WithinDuration(t, testenv.ServerTime(t, w.db), server.Time, 10*time.Second)
 }
+
+// Nor does a process that stops give back what another one has claimed since: it would be handled by a third at the same time.
+func TestAProcessThatStopsLeavesWhatWasTakenOver(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, w *world) {
+		begun := make(chan string, 10)
+		open := func() *listen.Inbox {
+			inbox, err := listen.Open(t.Context(), w.db.Pool(), string(w.db.Engine()), []listen.Listener{{
+				Subscription: listen.Subscription{Name: "mails"}, Timeout: time.Hour,
+				Effect: func(ctx context.Context, e events.Event) (listen.Record, error) {
+					begun <- e.ID
+					<-ctx.Done() // the process stops
+					return nil, ctx.Err()
+				},
+			}}, listen.Options{Now: w.clock.now, Log: w.log, Workers: 1, Poll: 5 * time.Millisecond, Grace: 100 * time.Millisecond})
+			require.NoError(t, err)
+			return inbox
+		}
+		claimedUntil := func() (at database.Time) {
+			require.NoError(t, w.db.Get(t.Context(), &at, `SELECT next_attempt_at FROM inbox`))
+			return at
+		}
+		late := open()
+		require.NoError(t, late.Store(t.Context(), "mails", messages(t, "a", 1)))
+		stop := w.run(late)
+		<-begun
+		w.clock.advance(2 * time.Hour)
+		w.run(open())
+		<-begun
+		w.clock.advance(time.Second)
+		taken := claimedUntil()
+		stop()
+		require.Equal(t, taken, claimedUntil())
+		require.Empty(t, begun)
+	})
+}

@@ -72,6 +72,9 @@ func code(err error) int {
 	return 0
 }
 
+// missing reports whether the broker has said that there is no such queue or exchange.
+func missing(err error) bool { return code(err) == amqp.NotFound }
+
 // refused explains why the broker did not do something to an exchange or a queue.
 func (c settings) refused(err error, verb, kind, name string) error {
 	var broker *amqp.Error

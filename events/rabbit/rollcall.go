@@ -168,9 +168,3 @@ func (p *Publisher) declareAgain(ctx context.Context) error {
 	p.redeclareAt.Store(0)
 	return nil
 }
-
-// missing reports whether the broker has said that there is no such queue or exchange.
-func missing(err error) bool {
-	var broker *amqp.Error
-	return errors.As(err, &broker) && broker.Server && broker.Code == amqp.NotFound
-}

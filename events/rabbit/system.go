@@ -42,12 +42,12 @@ func (c settings) declareSystem(ch *amqp.Channel, id system.ID) error {
 	err := ch.ExchangeDeclare(c.systemExchange(), amqp.ExchangeDirect, durable, autoDelete, internal, noWait, amqp.Table{
 		"alternate-exchange": c.systemMark(id),
 	})
-	var broker *amqp.Error
-	if !errors.As(err, &broker) || broker.Code != amqp.PreconditionFailed {
-		if err != nil {
-			return c.refused(err, "declare", "exchange", c.systemExchange())
-		}
+	if err == nil {
 		return nil
+	}
+	broker, answered := errors.AsType[*amqp.Error](err)
+	if !answered || broker.Code != amqp.PreconditionFailed {
+		return c.refused(err, "declare", "exchange", c.systemExchange())
 	}
 	other := &system.OtherError{
 		Place: fmt.Sprintf("ORDERLY_RABBITMQ_PREFIX: the prefix %q of RabbitMQ at %s", c.Prefix, c.where), Bears: c.markedBy(broker.Reason), Ours: id,
@@ -74,8 +74,7 @@ func (c settings) markedBy(reason string) system.ID {
 func Serves(ctx context.Context, cfg Config) (id system.ID, err error) {
 	err = withChannel(ctx, cfg, "look", func(c settings, ch *amqp.Channel) error {
 		err := ch.ExchangeDeclarePassive(c.systemExchange(), amqp.ExchangeDirect, durable, autoDelete, internal, noWait, nil)
-		var broker *amqp.Error
-		if errors.As(err, &broker) && broker.Code == amqp.NotFound {
+		if missing(err) {
 			return nil
 		}
 		if err != nil {
@@ -108,8 +107,7 @@ func Consumed(ctx context.Context, cfg Config, subscriptions ...listen.Subscript
 	for _, subscription := range subscriptions {
 		err := withChannel(ctx, cfg, "look", func(c settings, ch *amqp.Channel) error {
 			queue, err := ch.QueueDeclarePassive(c.queue(subscription.Name), durable, autoDelete, exclusive, noWait, nil)
-			var broker *amqp.Error
-			if errors.As(err, &broker) && broker.Code == amqp.NotFound {
+			if missing(err) {
 				return nil
 			}
 			if err != nil {

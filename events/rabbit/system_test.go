@@ -2,9 +2,6 @@ package rabbit_test
 
 import (
 	"context"
-	"fmt"
-	"net/url"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -166,30 +163,10 @@ func TestALongPrefixIsRefusedToo(t *testing.T) {
 func TestAPlainUserMayClaim(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "all")
-	at, err := url.Parse(w.cfg.URL)
-	require.NoError(t, err)
-	ctl := func(args ...string) error {
-		out, err := exec.CommandContext(context.Background(), "rabbitmqctl", args...).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, out)
-		}
-		return nil
-	}
-	user := w.cfg.Prefix
-	if at.Port() != "5672" && at.Port() != "" {
-		t.Skip("not run: rabbitmqctl reaches the broker of the usual port only")
-	}
-	if err := ctl("add_user", user, "s3cret"); err != nil {
-		t.Skip("not run: rabbitmqctl may make no user: " + err.Error())
-	}
-	t.Cleanup(func() { require.NoError(t, ctl("delete_user", user)) })
 	rights := `^` + w.cfg.Prefix + `\..*`
-	require.NoError(t, ctl("set_permissions", user, rights, rights, rights))
-	at.User = url.UserPassword(user, "s3cret")
-
+	w.as(rights, rights, rights)
 	ours, theirs := systemid.NewID(), systemid.NewID()
 	cfg := w.of(ours)
-	cfg.URL = at.String()
 	require.NoError(t, rabbit.Declare(t.Context(), cfg, listen.Subscription{Name: "all"}), "the queues by the same rights")
 	require.NoError(t, rabbit.Check(t.Context(), cfg))
 	cfg.System = theirs

@@ -13,7 +13,7 @@ import (
 const (
 	// pollLife is how long a poll is left open, where a process that stops has to wait until its polls return: the server ends one without a
 	// task a second before. It warns of less than ten seconds. It also bounds how long a task waits that a development server which has just been
-	// started on a backlog holds back from the polls that are open: 52 s were seen.
+	// started on a backlog holds back from the polls that are open: 53 s were seen.
 	pollLife = 12 * time.Second
 	// pollPatience is how long a stop waits for polls that may be open longer. With work to do they return at once, and without any there is
 	// hardly a task to lose.
