@@ -10,6 +10,7 @@ import (
 	"example.com/orderly/events"
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/password"
 )
 
 // Profile is what is known about a customer. Version starts at 1 and grows with every change; two profiles with the same ID and
@@ -73,10 +74,10 @@ func (s *Service) Register(ctx context.Context, r Registration) (Profile, error)
 	if err != nil {
 		return Profile{}, err
 	}
-	if err := checkPassword(r.Password); err != nil {
+	if err := password.Check(r.Password); err != nil {
 		return Profile{}, err
 	}
-	hash, err := s.passwords.hash(ctx, r.Password)
+	hash, err := s.passwords.Hash(ctx, r.Password)
 	if err != nil {
 		return Profile{}, err
 	}

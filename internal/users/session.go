@@ -2,6 +2,7 @@ package users
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
@@ -12,6 +13,7 @@ import (
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/password"
 )
 
 // sessionLifetime is absolute: a session ends this long after its login, used or not. There is no idle limit, because a
@@ -36,9 +38,9 @@ func noSession() error {
 
 // Login opens a session and returns its token, which is stored nowhere. Unauthenticated wrong_credentials for an unknown
 // address and for a wrong password, and both take as long; Unavailable busy when too many passwords are being hashed.
-func (s *Service) Login(ctx context.Context, email, password string) (token string, session Session, err error) {
+func (s *Service) Login(ctx context.Context, email, given string) (token string, session Session, err error) {
 	wrong := fault.New(fault.Unauthenticated, "wrong_credentials", "the email address or the password is wrong")
-	if len(password) > maxPassword {
+	if password.TooLong(given) {
 		return "", Session{}, wrong
 	}
 	var user struct {
@@ -51,7 +53,7 @@ func (s *Service) Login(ctx context.Context, email, password string) (token stri
 			return "", Session{}, fmt.Errorf("log in: %w", err)
 		}
 	}
-	right, stale, err := s.passwords.verify(ctx, user.PasswordHash, password)
+	right, stale, err := s.passwords.Verify(ctx, user.PasswordHash, given)
 	if err != nil {
 		return "", Session{}, fmt.Errorf("log in: %w", err)
 	}
@@ -59,7 +61,7 @@ func (s *Service) Login(ctx context.Context, email, password string) (token stri
 		return "", Session{}, wrong
 	}
 	if stale {
-		s.rehash(ctx, user.ID, user.PasswordHash, password)
+		s.rehash(ctx, user.ID, user.PasswordHash, given)
 	}
 	token, session, err = s.IssueSession(ctx, user.ID)
 	if fault.KindOf(err) == fault.NotFound {
@@ -69,8 +71,8 @@ func (s *Service) Login(ctx context.Context, email, password string) (token stri
 }
 
 // rehash brings a right password to today's cost. When it cannot now, the old hash still serves and the next login tries again.
-func (s *Service) rehash(ctx context.Context, id, old, password string) {
-	hash, err := s.passwords.hash(ctx, password)
+func (s *Service) rehash(ctx context.Context, id, old, given string) {
+	hash, err := s.passwords.Hash(ctx, given)
 	if err != nil {
 		return
 	}
@@ -79,7 +81,7 @@ func (s *Service) rehash(ctx context.Context, id, old, password string) {
 
 // IssueSession opens a session without asking for a password; NotFound user_not_found when there is no such customer.
 func (s *Service) IssueSession(ctx context.Context, userID string) (token string, session Session, err error) {
-	token = base64.RawURLEncoding.EncodeToString(random(tokenBytes))
+	token = newToken()
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		// Locked, so that a deletion either sees the new session or is seen here.
 		var id string
@@ -175,6 +177,12 @@ func (s *Service) PruneSessions(ctx context.Context) (int64, error) {
 		}
 	}
 	return all, nil
+}
+
+func newToken() string {
+	b := make([]byte, tokenBytes)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
+	return base64.RawURLEncoding.EncodeToString(b)
 }
 
 // wellFormed spares the database what cannot be a token of ours.

@@ -10,6 +10,7 @@ import (
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/outbox"
+	"example.com/orderly/internal/password"
 )
 
 //go:embed migrations/*.sql
@@ -26,7 +27,7 @@ type Service struct {
 	box       *outbox.Outbox
 	db        *database.DB
 	now       func() time.Time
-	passwords *passwords
+	passwords *password.Hasher
 	newID     func() (string, error)
 }
 
@@ -35,7 +36,7 @@ func New(box *outbox.Outbox, now func() time.Time) *Service {
 	if now == nil {
 		now = box.Now
 	}
-	return &Service{box: box, db: box.DB(), now: now, passwords: newPasswords(), newID: newID}
+	return &Service{box: box, db: box.DB(), now: now, passwords: password.NewHasher(), newID: newID}
 }
 
 // newID makes ids that sort by age, which keeps the index of a growing table compact.

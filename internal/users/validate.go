@@ -10,10 +10,8 @@ import (
 )
 
 const (
-	maxEmail    = 254 // RFC 5321, a path without its brackets
-	maxName     = 200
-	minPassword = 10
-	maxPassword = 1024
+	maxEmail = 254 // RFC 5321, a path without its brackets
+	maxName  = 200
 )
 
 // normaliseEmail returns the bare address in lower case. Only ASCII is taken: not every mail server carries anything else, and
@@ -40,14 +38,4 @@ func normaliseName(given string) (string, error) {
 		return "", fault.New(fault.Invalid, "invalid_name", "a name has 1 to %d characters, none of them control characters", maxName)
 	}
 	return name, nil
-}
-
-func checkPassword(password string) error {
-	if len(password) < minPassword {
-		return fault.New(fault.Invalid, "weak_password", "a password has at least %d bytes", minPassword)
-	}
-	if len(password) > maxPassword {
-		return fault.New(fault.Invalid, "password_too_long", "a password has at most %d bytes", maxPassword)
-	}
-	return nil
 }

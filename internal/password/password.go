@@ -1,4 +1,5 @@
-package users
+// Package password hashes passwords with argon2id, verifies them, and says which may be chosen.
+package password
 
 import (
 	"context"
@@ -7,6 +8,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -33,11 +35,12 @@ const (
 	hashPatience = 2 * time.Second
 )
 
-// passwords hashes and verifies, a few at a time.
-type passwords struct {
+// Hasher hashes and verifies, a few at a time. Safe for concurrent use.
+type Hasher struct {
 	slots chan struct{}
 	// dummy stands in where there is no hash, so that a login takes as long for an unknown address as for a known one.
-	dummy hashed
+	dummy  hashed
+	hashed atomic.Int64
 }
 
 // hashed is a password hash; its text form is a PHC string.
@@ -47,31 +50,35 @@ type hashed struct {
 	key  []byte
 }
 
-func newPasswords() *passwords {
-	return &passwords{
+// NewHasher returns a Hasher with all its slots free.
+func NewHasher() *Hasher {
+	return &Hasher{
 		slots: make(chan struct{}, hashesAtOnce),
 		dummy: hashed{cost: currentCost, salt: random(saltBytes), key: random(keyBytes)},
 	}
 }
 
-// hash returns the PHC string to store; Unavailable busy when no slot comes free in time.
-func (p *passwords) hash(ctx context.Context, password string) (string, error) {
-	h := hashed{cost: currentCost, salt: random(saltBytes)}
+// Hashes is how many passwords have been hashed, to store or to verify.
+func (h *Hasher) Hashes() int64 { return h.hashed.Load() }
+
+// Hash returns the PHC string to store; Unavailable busy when no slot comes free in time.
+func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
+	made := hashed{cost: currentCost, salt: random(saltBytes)}
 	var err error
-	h.key, err = p.derive(ctx, password, h)
-	return h.String(), err
+	made.key, err = h.derive(ctx, password, made)
+	return made.String(), err
 }
 
-// verify reports whether password is the one behind encoded, and whether encoded should be made anew. No password is right for an
-// empty encoded. Unavailable busy as hash.
-func (p *passwords) verify(ctx context.Context, encoded, password string) (right, stale bool, err error) {
-	want := p.dummy
+// Verify reports whether password is the one behind encoded, and whether encoded should be made anew. No password is right for an
+// empty encoded. Unavailable busy as Hash.
+func (h *Hasher) Verify(ctx context.Context, encoded, password string) (right, stale bool, err error) {
+	want := h.dummy
 	if encoded != "" {
 		if want, err = parseHashed(encoded); err != nil {
 			return false, false, err
 		}
 	}
-	key, err := p.derive(ctx, password, want)
+	key, err := h.derive(ctx, password, want)
 	if err != nil {
 		return false, false, err
 	}
@@ -79,12 +86,12 @@ func (p *passwords) verify(ctx context.Context, encoded, password string) (right
 	return same && encoded != "", want.cost != currentCost, nil
 }
 
-func (p *passwords) derive(ctx context.Context, password string, h hashed) ([]byte, error) {
+func (h *Hasher) derive(ctx context.Context, password string, to hashed) ([]byte, error) {
 	patience := time.NewTimer(hashPatience)
 	defer patience.Stop()
 	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
 	case <-patience.C:
 		busy := fault.New(fault.Unavailable, "busy", "too many logins at once; try again shortly")
 		busy.RetryAfter = hashPatience
@@ -92,7 +99,8 @@ func (p *passwords) derive(ctx context.Context, password string, h hashed) ([]by
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
 	}
-	return argon2.IDKey([]byte(password), h.salt, h.cost.passes, h.cost.memory, h.cost.threads, keyBytes), nil
+	h.hashed.Add(1)
+	return argon2.IDKey([]byte(password), to.salt, to.cost.passes, to.cost.memory, to.cost.threads, keyBytes), nil
 }
 
 func (h hashed) String() string {
