@@ -73,7 +73,7 @@ type API struct {
 // New returns the API. It makes no call.
 func New(cfg Config) *API {
 	a := NewHealth(cfg)
-	a.routes()
+	a.addRoutes()
 	return a
 }
 
@@ -109,16 +109,4 @@ func NewHealth(cfg Config) *API {
 		return nil
 	}))
 	return a
-}
-
-func (a *API) routes() {
-	v1 := a.engine.Group("/v1")
-	v1.POST("/users", a.handle(a.register))
-	v1.POST("/sessions", a.handle(a.login))
-	v1.DELETE("/sessions/current", a.handle(a.signedIn(a.logout)))
-	v1.GET("/users/me", a.handle(a.signedIn(a.me)))
-	v1.GET("/products", a.handle(a.products))
-	v1.POST("/orders", a.handle(a.signedIn(a.placeOrder)))
-	v1.GET("/orders/:id", a.handle(a.signedIn(a.showOrder)))
-	a.engine.GET("/openapi.yaml", a.handle(openapi))
 }

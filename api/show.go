@@ -131,7 +131,7 @@ type productBody struct {
 	Available  *int64 `json:"available,omitempty"`
 }
 
-func (a *API) products(c *gin.Context) error {
+func (a *API) products(c *gin.Context, _ login) error {
 	ctx := c.Request.Context()
 	listed, err := a.cfg.Orders.Products(ctx)
 	if err != nil {

@@ -11,26 +11,24 @@ import (
 	"example.com/orderly/internal/users"
 )
 
-// login is who is asking.
+// login is who is asking; empty for a stranger.
 type login struct {
 	userID string
 	token  string
 }
 
-// signedIn lets only requests with a valid session pass.
-func (a *API) signedIn(h func(c *gin.Context, who login) error) func(c *gin.Context) error {
-	return func(c *gin.Context) error {
-		scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			return fault.New(fault.Unauthenticated, "no_session", "send Authorization: Bearer with the token of a session")
-		}
-		token = strings.TrimSpace(token)
-		session, err := a.cfg.Users.Authenticate(c.Request.Context(), token)
-		if err != nil {
-			return err
-		}
-		return h(c, login{userID: session.UserID, token: token})
+// signedIn returns who is asking: the customer of the session whose token the request bears.
+func (a *API) signedIn(c *gin.Context) (login, error) {
+	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return login{}, fault.New(fault.Unauthenticated, "no_session", "send Authorization: Bearer with the token of a session")
 	}
+	token = strings.TrimSpace(token)
+	session, err := a.cfg.Users.Authenticate(c.Request.Context(), token)
+	if err != nil {
+		return login{}, err
+	}
+	return login{userID: session.UserID, token: token}, nil
 }
 
 type userBody struct {
@@ -44,7 +42,7 @@ func userOf(p users.Profile) userBody {
 	return userBody{ID: p.ID, Email: p.Email, Name: p.Name, CreatedAt: p.CreatedAt}
 }
 
-func (a *API) register(c *gin.Context) error {
+func (a *API) register(c *gin.Context, _ login) error {
 	var body struct {
 		Email    string `json:"email"`
 		Name     string `json:"name"`
@@ -69,7 +67,7 @@ func (a *API) me(c *gin.Context, who login) error {
 	return answerJSON(c, http.StatusOK, userOf(profile))
 }
 
-func (a *API) login(c *gin.Context) error {
+func (a *API) login(c *gin.Context, _ login) error {
 	var body struct {
 		Email    string `json:"email"`
 		Password string `json:"password"`
