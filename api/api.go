@@ -15,6 +15,7 @@ import (
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/source"
 	"example.com/orderly/internal/users"
 )
 
@@ -46,6 +47,9 @@ type Config struct {
 	Ready []Check
 	// Degraded are the things it can do without for a while: one that is down is listed, and /readyz stays 200.
 	Degraded []Check
+
+	// TrustedProxies are those of which X-Forwarded-For or Forwarded is believed (source.OfRequest). None is, where it is empty.
+	TrustedProxies source.Networks
 
 	Registerer prometheus.Registerer
 	Gatherer   prometheus.Gatherer
@@ -94,7 +98,7 @@ func NewHealth(cfg Config) *API {
 	}
 	a := &API{cfg: cfg, log: cfg.Logger, now: cfg.Now, engine: gin.New(), metrics: newMetrics(cfg.Registerer)}
 	a.draining, a.drain = context.WithCancel(context.Background())
-	// The error only reports addresses that cannot be read, and there are none: no header is believed about who is calling.
+	// The error only reports addresses that cannot be read, and there are none: gin is not asked who is calling, internal/source is.
 	_ = a.engine.SetTrustedProxies(nil)
 	a.engine.HandleMethodNotAllowed = true
 	a.engine.RedirectTrailingSlash = false

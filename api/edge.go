@@ -17,12 +17,15 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"example.com/orderly/internal/source"
 )
 
 // exchange is what the edge keeps about one request while it is handled.
 type exchange struct {
 	requestID string
 	path      string
+	source    string
 	// ctx ends with the request: its client left, or it was answered.
 	ctx   context.Context
 	guard *time.Timer
@@ -76,7 +79,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := a.now()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	x := &exchange{requestID: requestID(r.Header), path: r.URL.EscapedPath(), ctx: ctx, guard: time.NewTimer(a.cfg.AnswerWithin)}
+	from := source.OfRequest(r.RemoteAddr, r.Header, a.cfg.TrustedProxies)
+	ctx = source.With(ctx, from)
+	x := &exchange{
+		requestID: requestID(r.Header), path: r.URL.EscapedPath(), source: from, ctx: ctx, guard: time.NewTimer(a.cfg.AnswerWithin),
+	}
 	defer x.guard.Stop()
 
 	handled := make(chan *answer, 1)
@@ -108,7 +115,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 var errPanicked = errors.New("the handler panicked")
 
 // record writes the access log and the metrics. Neither ever holds a path, a header or a body: what a client sends there may be
-// a secret.
+// a secret. Of the headers only the source is told, which is an address.
 func (a *API) record(r *http.Request, x *exchange, status int, took time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -124,7 +131,7 @@ func (a *API) record(r *http.Request, x *exchange, status int, took time.Duratio
 
 	line := []slog.Attr{
 		slog.String("method", method), slog.String("route", route), slog.Int("status", status),
-		slog.Duration("duration", took), slog.String("request_id", x.requestID),
+		slog.Duration("duration", took), slog.String("request_id", x.requestID), slog.String("source", x.source),
 	}
 	if x.orderID != "" {
 		line = append(line, slog.String("order_id", x.orderID))

@@ -2,11 +2,13 @@ package node
 
 import (
 	"example.com/orderly/api"
+	"example.com/orderly/internal/source"
 )
 
 // api is the API; of a process without that role, the part of it that tells about health.
 func (n *Node) api() *api.API {
 	cfg := api.Config{Registerer: n.metrics, Gatherer: n.metrics, Logger: n.log, Now: n.now}
+	cfg.TrustedProxies, _ = source.ParseNetworks(n.cfg.TrustedProxies) // checked before
 	for _, s := range n.roles.services() {
 		st := n.stores[s.Name]
 		required := n.roles.require(s)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"example.com/orderly/internal/source"
 )
 
 // minRetention is the shortest time Temporal lets a namespace keep closed workflows.
@@ -47,6 +49,7 @@ type Config struct {
 	TemporalUIPort string `env:"ORDERLY_TEMPORAL_UI_PORT" envDefault:"8233"`
 	MailFrom       string `env:"ORDERLY_MAIL_FROM" envDefault:"Orderly <shop@orderly.example>"`
 	Products       string `env:"ORDERLY_PRODUCTS"`
+	TrustedProxies string `env:"ORDERLY_TRUSTED_PROXIES"`
 	LogFormat      string `env:"ORDERLY_LOG_FORMAT" envDefault:"text"`
 	LogLevel       string `env:"ORDERLY_LOG_LEVEL" envDefault:"info"`
 
@@ -160,6 +163,9 @@ func (c Config) Check() error {
 		if _, port, err := net.SplitHostPort(a.value); err != nil || !isPort(port) {
 			return fmt.Errorf("%s is malformed: %q is not host:port", a.name, a.value)
 		}
+	}
+	if _, err := source.ParseNetworks(c.TrustedProxies); err != nil {
+		return fmt.Errorf("ORDERLY_TRUSTED_PROXIES is malformed: %w", err)
 	}
 	for _, p := range c.ports() {
 		if !isPort(*p.value) {
