@@ -43,6 +43,8 @@ type Config struct {
 	// AwaitEnd returns when the order has ended or ctx has. The order is read from the database after either.
 	AwaitEnd func(ctx context.Context, orderID string) error
 
+	// HealthElsewhere leaves /healthz, /readyz and /metrics to another port, that of NewHealth.
+	HealthElsewhere bool
 	// Ready are the databases this process owns: one that is down makes /readyz a 503.
 	Ready []Check
 	// Degraded are the things it can do without for a while: one that is down is listed, and /readyz stays 200.
@@ -76,7 +78,10 @@ type API struct {
 
 // New returns the API. It makes no call.
 func New(cfg Config) *API {
-	a := NewHealth(cfg)
+	a := newEdge(cfg)
+	if !cfg.HealthElsewhere {
+		a.addHealth()
+	}
 	a.addRoutes()
 	return a
 }
@@ -84,6 +89,13 @@ func New(cfg Config) *API {
 // NewHealth returns the part of the API that a process with any role has: /healthz, /readyz and /metrics. It uses the fields of cfg
 // that these need.
 func NewHealth(cfg Config) *API {
+	a := newEdge(cfg)
+	a.addHealth()
+	return a
+}
+
+// newEdge returns an API without routes.
+func newEdge(cfg Config) *API {
 	if cfg.AnswerWithin == 0 {
 		cfg.AnswerWithin = answerWithin
 	}
@@ -104,7 +116,10 @@ func NewHealth(cfg Config) *API {
 	a.engine.RedirectTrailingSlash = false
 	a.engine.NoRoute(a.handle(unknownRoute))
 	a.engine.NoMethod(a.handle(methodNotAllowed))
+	return a
+}
 
+func (a *API) addHealth() {
 	metrics := promhttp.HandlerFor(a.cfg.Gatherer, promhttp.HandlerOpts{})
 	a.engine.GET("/healthz", a.handle(healthz))
 	a.engine.GET("/readyz", a.handle(a.readyz))
@@ -112,5 +127,4 @@ func NewHealth(cfg Config) *API {
 		metrics.ServeHTTP(c.Writer, c.Request)
 		return nil
 	}))
-	return a
 }

@@ -20,12 +20,17 @@ var errStarting = fault.New(fault.Unavailable, "starting", "this process is stil
 // request elsewhere. All requests are still answered as before.
 type Door struct {
 	log     *slog.Logger
+	health  bool // this port tells about health
 	api     atomic.Pointer[API]
 	leaving atomic.Bool
 }
 
-// NewDoor returns a door with nothing behind it.
-func NewDoor(log *slog.Logger) *Door { return &Door{log: log} }
+// NewDoor returns a door with nothing behind it, which tells about the health of the process.
+func NewDoor(log *slog.Logger) *Door { return &Door{log: log, health: true} }
+
+// NewDoorWithoutHealth returns a door with nothing behind it, for a process that tells about its health on another port: /healthz and
+// /readyz are requests like any other here.
+func NewDoorWithoutHealth(log *slog.Logger) *Door { return &Door{log: log} }
 
 // Open makes a answer all requests from now on.
 func (d *Door) Open(a *API) { d.api.Store(a) }
@@ -37,14 +42,18 @@ func (d *Door) Leave() { d.leaving.Store(true) }
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w = closing{w, &d.leaving}
-	stopping := d.leaving.Load() && r.URL.Path == "/readyz"
+	path := ""
+	if d.health {
+		path = r.URL.Path
+	}
+	stopping := d.leaving.Load() && path == "/readyz"
 	if a := d.api.Load(); a != nil && !stopping {
 		a.ServeHTTP(w, r)
 		return
 	}
 	given := newAnswer()
 	x := &exchange{requestID: requestID(r.Header), path: r.URL.EscapedPath()}
-	switch r.URL.Path {
+	switch path {
 	case "/healthz":
 		writeJSON(given, http.StatusOK, "application/json", healthBody{"ok"})
 	case "/readyz":

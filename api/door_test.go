@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/api"
@@ -47,6 +48,37 @@ func TestDoor(t *testing.T) {
 	status, _, body = ask("/readyz")
 	require.Equal(t, http.StatusOK, status)
 	require.JSONEq(t, `{"status":"ready","checks":[]}`, body)
+}
+
+// Where health has a port of its own, the port of the API tells nothing about it: neither before it is open nor after it is left.
+func TestAPortWithoutHealth(t *testing.T) {
+	t.Parallel()
+	door := api.NewDoorWithoutHealth(slog.New(slog.DiscardHandler))
+	server := httptest.NewServer(door)
+	t.Cleanup(server.Close)
+	requireEach := func(status int, code string) {
+		t.Helper()
+		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+			response, err := http.Get(server.URL + path)
+			require.NoError(t, err)
+			body, err := io.ReadAll(response.Body)
+			require.NoError(t, errors.Join(err, response.Body.Close()))
+			require.Equal(t, status, response.StatusCode, path)
+			require.Contains(t, string(body), `"code":"`+code+`"`, path)
+		}
+	}
+	requireEach(http.StatusServiceUnavailable, "starting")
+	metrics := prometheus.NewRegistry()
+	both := api.Config{Logger: slog.New(slog.DiscardHandler), Registerer: metrics, Gatherer: metrics, HealthElsewhere: true}
+	door.Open(api.New(both))
+	requireEach(http.StatusNotFound, "route_not_found")
+	door.Leave()
+	requireEach(http.StatusNotFound, "route_not_found")
+
+	// Both ports of a process count into the same metrics.
+	answer := httptest.NewRecorder()
+	api.NewHealth(both).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	require.Contains(t, answer.Body.String(), `orderly_http_requests_total{method="GET",route="unmatched",status="404"} 6`)
 }
 
 // A process that is about to stop says so, answers everything as before, and ends each connection with an answer: also that of a request

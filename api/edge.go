@@ -16,7 +16,6 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"example.com/orderly/internal/source"
 )
@@ -145,7 +144,7 @@ func (a *API) record(r *http.Request, x *exchange, status int, took time.Duratio
 		level = slog.LevelError
 	case status >= http.StatusInternalServerError:
 		level = slog.LevelWarn
-	case !strings.HasPrefix(route, "/v1/"):
+	case !strings.Contains(route, "/v1/"): // health, metrics and documents; the operators' routes have it, too
 		level = slog.LevelDebug
 	}
 	if x.err != nil && status >= http.StatusInternalServerError {
@@ -165,16 +164,30 @@ type metrics struct {
 }
 
 func newMetrics(reg prometheus.Registerer) metrics {
-	with := promauto.With(reg)
 	return metrics{
-		requests: with.NewCounterVec(prometheus.CounterOpts{
+		requests: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderly_http_requests_total", Help: "HTTP requests by route, method and status.",
-		}, []string{"route", "method", "status"}),
-		duration: with.NewHistogramVec(prometheus.HistogramOpts{
+		}, []string{"route", "method", "status"})),
+		duration: registered(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "orderly_http_request_duration_seconds", Help: "Time from a request's headers to its answer.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"route", "method"}),
+		}, []string{"route", "method"})),
 	}
+}
+
+// registered registers the collector, or returns the one that another port of this process has registered under its name.
+func registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
+	if reg == nil {
+		return c
+	}
+	err := reg.Register(c)
+	if there, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		return there.ExistingCollector.(C)
+	}
+	if err != nil {
+		panic(err) // only for a name or a label that is not well-formed
+	}
+	return c
 }
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)

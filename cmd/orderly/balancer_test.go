@@ -23,7 +23,7 @@ type balancer struct {
 }
 
 type backend struct {
-	addr string
+	addr, health string // where it answers requests, and where it tells about its health
 
 	lock    sync.Mutex
 	ready   bool
@@ -37,15 +37,13 @@ type backendConn struct {
 }
 
 // balance serves until ctx ends.
-func balance(ctx context.Context, addrs ...string) (*balancer, error) {
+func balance(ctx context.Context, backends ...*backend) (*balancer, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	b := &balancer{addr: listener.Addr().String(), counts: map[string]int{}}
-	for _, addr := range addrs {
-		back := &backend{addr: addr}
-		b.backends = append(b.backends, back)
+	b := &balancer{addr: listener.Addr().String(), backends: backends, counts: map[string]int{}}
+	for _, back := range backends {
 		back.look(ctx)
 		go back.watch(ctx)
 	}
@@ -72,7 +70,7 @@ func (b *backend) watch(ctx context.Context) {
 func (b *backend) look(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.addr+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.health+"/readyz", nil)
 	if err != nil {
 		return
 	}

@@ -125,19 +125,21 @@ func TestContainersAreGivenWhatTheyRead(t *testing.T) {
 		require.NoError(t, err, name)
 		require.NoError(t, cfg.Check(), name)
 
-		address := cfg.SandboxAddr
+		listens := []string{cfg.SandboxAddr}
 		if service.Command[0] == "serve" {
 			of, err := node.RolesNamed(service.Command[1:])
 			require.NoError(t, err, name)
 			require.NoError(t, of.CheckServable(cfg), name)
-			_, address = of.HTTPAddr(cfg)
+			listens = addresses(of, cfg)
 			for _, role := range of {
 				require.Empty(t, serving[role.Name], "the role %s runs twice", role.Name)
 				serving[role.Name] = name
 			}
 		}
 		for _, published := range service.Ports {
-			require.Equal(t, net.JoinHostPort("0.0.0.0", fmt.Sprint(published.Target)), address, "%s does not listen where it is published", name)
+			at := net.JoinHostPort("0.0.0.0", fmt.Sprint(published.Target))
+			require.Contains(t, listens, at, "%s does not listen where it is published", name)
+			require.NotEqual(t, cfg.HealthAddr, at, "%s: health and metrics are not for the public", name)
 		}
 		if !endsByItself(service) {
 			asked := append([]string{"CMD", "/orderly", "healthcheck"}, service.Command[slices.Index(service.Command, "serve")+1:]...)
@@ -145,6 +147,15 @@ func TestContainersAreGivenWhatTheyRead(t *testing.T) {
 		}
 	}
 	require.Len(t, serving, len(node.AllRoles()), "of the roles only %v run", serving)
+}
+
+// addresses are where a process with these roles listens, but for its health: the port of the API has none in the containers.
+func addresses(of node.Roles, cfg config.Config) []string {
+	var all []string
+	if of.Has("api") && cfg.HealthAddr != "" {
+		all = append(all, cfg.APIAddr)
+	}
+	return all
 }
 
 // A Docker client that is behind a proxy tells every container about it.

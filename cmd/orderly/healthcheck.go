@@ -35,7 +35,7 @@ func healthcheckCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				_, addr := of.HTTPAddr(cfg)
+				_, addr := of.HealthAddr(cfg)
 				target = "http://" + nearby(addr) + "/readyz"
 			}
 			answer, err := askHealth(cmd.Context(), target)

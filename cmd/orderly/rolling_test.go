@@ -16,22 +16,26 @@ import (
 )
 
 // Two processes with the API behind a balancer are replaced one after the other, under clients who keep their connections: no request is
-// refused, broken off or answered 5xx.
+// refused, broken off or answered 5xx. One tells about its health on the port of the API, the other on a port of its own.
 func TestReplacingTheAPILosesNoRequest(t *testing.T) {
 	t.Parallel()
 	d := newDeployment(t)
 	d.start("sandbox")
-	var addrs []string
-	for _, port := range freePorts(t, 2) {
-		addrs = append(addrs, "127.0.0.1:"+port)
+	ports := freePorts(t, 3)
+	backends := []*backend{
+		{addr: "127.0.0.1:" + ports[0], health: "127.0.0.1:" + ports[0]},
+		{addr: "127.0.0.1:" + ports[1], health: "127.0.0.1:" + ports[2]},
 	}
-	drains := []string{"ORDERLY_DRAIN_TIME=", "ORDERLY_DRAIN_TIME=3s"} // the first is the default
-	running := make([]*process, len(addrs))
-	for i, addr := range addrs {
-		running[i] = d.serveAPI(addr, drains[i])
+	settings := [][]string{
+		{"ORDERLY_DRAIN_TIME="}, // the default
+		{"ORDERLY_DRAIN_TIME=3s", "ORDERLY_HEALTH_ADDR=" + backends[1].health},
+	}
+	running := make([]*process, len(backends))
+	for i, back := range backends {
+		running[i] = d.serveAPI(back.addr, settings[i]...)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	b, err := balance(t.Context(), addrs...)
+	b, err := balance(t.Context(), backends...)
 	require.NoError(t, err)
 	d.api = b.addr
 	s := d.customer()
@@ -64,14 +68,14 @@ func TestReplacingTheAPILosesNoRequest(t *testing.T) {
 		eventually(t, time.Minute, "the clients get no answers", func() bool { return b.answered() > from+500 })
 	}
 	more()
-	for i, addr := range addrs {
+	for i, back := range backends {
 		require.NoError(t, running[i].cmd.Process.Signal(syscall.SIGTERM))
 		running[i].wait(time.Minute)
 		require.Equal(t, 0, running[i].cmd.ProcessState.ExitCode(), running[i].printed())
-		require.NotZero(t, b.backends[i].toldUnready(), "the balancer was not told before the port was closed")
+		require.NotZero(t, back.toldUnready(), "the balancer was not told before the port was closed")
 		more()
-		running[i] = d.serveAPI(addr, drains[i])
-		eventually(t, 30*time.Second, "the balancer does not find the new process", b.backends[i].isReady)
+		running[i] = d.serveAPI(back.addr, settings[i]...)
+		eventually(t, 30*time.Second, "the balancer does not find the new process", back.isReady)
 		more()
 	}
 	stop()
@@ -85,10 +89,10 @@ func TestReplacingTheAPILosesNoRequest(t *testing.T) {
 }
 
 // serveAPI starts a process with the API.
-func (d *deployment) serveAPI(addr, drain string) *process {
+func (d *deployment) serveAPI(addr string, set ...string) *process {
 	d.t.Helper()
 	own := *d.world
-	own.env = append(append([]string{}, d.env...), "ORDERLY_API_ADDR="+addr, drain)
+	own.env = append(append(append([]string{}, d.env...), "ORDERLY_API_ADDR="+addr), set...)
 	p := own.launch("serve", "api")
 	eventually(d.t, time.Minute, "the API does not come up", func() bool { return strings.Contains(p.printed(), "msg=ready") })
 	return p

@@ -55,9 +55,11 @@ func serveCommand() *cobra.Command {
 	return command
 }
 
-// announce logs the address, and when every part works.
+// announce logs the addresses, and when every part works.
 func announce(ctx context.Context, n *node.Node, log *slog.Logger) error {
-	log.Info("listening on http://" + n.APIAddr)
+	for _, port := range n.Ports() {
+		log.Info("listening on http://"+port.Addr, "for", port.For)
+	}
 	select {
 	case <-n.Ready:
 		log.Info("ready")

@@ -86,7 +86,7 @@ func TestTheAPIGoesOnWithoutWhatItOnlyShows(t *testing.T) {
 		seen, err := s.Order(t.Context(), order.ID)
 		return err == nil && seen.State == "completed" && len(seen.Timeline) == 0
 	})
-	status, word := readiness(d.api)
+	status, word := readiness(d.health["api"])
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, "degraded", word)
 
@@ -96,7 +96,7 @@ func TestTheAPIGoesOnWithoutWhatItOnlyShows(t *testing.T) {
 		return err == nil && len(seen.Timeline) == len(completedEvents)
 	})
 	eventually(t, time.Minute, "the older schema is not reported", func() bool {
-		status, word := readiness(d.api)
+		status, word := readiness(d.health["api"])
 		return status == http.StatusOK && word == "degraded" && strings.Contains(p.printed(), "the notifications database has an older schema")
 	})
 }

@@ -26,16 +26,21 @@ func (n *Node) drainTime() time.Duration {
 }
 
 // serveOn returns a context that ends when ctx has ended and drain is over. From the end of ctx on the process is not ready any more, so
-// that balancers send their next requests elsewhere. It answers all that still come: what runs under the returned context goes on.
-func (f *front) serveOn(ctx context.Context, log *slog.Logger, drain time.Duration) (context.Context, context.CancelFunc) {
-	if drain == 0 {
-		return ctx, func() {}
+// that balancers send their next requests elsewhere, whichever port they ask for its health. It answers all that still come: what runs under
+// the returned context goes on.
+func (all fronts) serveOn(ctx context.Context, log *slog.Logger, drain time.Duration) (context.Context, context.CancelFunc) {
+	serving, stop := ctx, context.CancelFunc(func() {})
+	if drain > 0 {
+		serving, stop = context.WithCancel(context.WithoutCancel(ctx))
 	}
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	forget := context.AfterFunc(ctx, func() {
-		f.door.Leave()
-		log.Info("not ready any more; serving on before the stop (ORDERLY_DRAIN_TIME)", "for", drain)
-		time.AfterFunc(drain, stop)
+		for _, f := range all {
+			f.door.Leave()
+		}
+		if drain > 0 {
+			log.Info("not ready any more; serving on before the stop (ORDERLY_DRAIN_TIME)", "for", drain)
+			time.AfterFunc(drain, stop)
+		}
 	})
 	return serving, func() { forget(); stop() }
 }

@@ -5,8 +5,20 @@ import (
 	"example.com/orderly/internal/source"
 )
 
-// api is the API; of a process without that role, the part of it that tells about health.
-func (n *Node) api() *api.API {
+// openDoors puts behind each HTTP port what answers there.
+func (n *Node) openDoors() {
+	cfg := n.edge()
+	if n.health != nil {
+		n.health.door.Open(api.NewHealth(cfg))
+		cfg.HealthElsewhere = true
+	}
+	if n.front != nil {
+		n.front.door.Open(n.api(cfg))
+	}
+}
+
+// edge is what each port needs, and the health of this process.
+func (n *Node) edge() api.Config {
 	cfg := api.Config{Registerer: n.metrics, Gatherer: n.metrics, Logger: n.log, Now: n.now}
 	cfg.TrustedProxies, _ = source.ParseNetworks(n.cfg.TrustedProxies) // checked before
 	for _, s := range n.roles.services() {
@@ -20,9 +32,11 @@ func (n *Node) api() *api.API {
 		}
 	}
 	cfg.Degraded = append(cfg.Degraded, n.degraded()...)
-	if !n.roles.Has("api") {
-		return api.NewHealth(cfg)
-	}
+	return cfg
+}
+
+// api is the customers' API.
+func (n *Node) api(cfg api.Config) *api.API {
 	cfg.Orders, cfg.Stock, cfg.Users = n.orders, n.inventory, n.users
 	cfg.Timeline, cfg.Mails = n.journal.Events, n.notifications.Mails
 	cfg.CheckMethod = n.provider.gateway.Method

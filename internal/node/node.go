@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"go.temporal.io/sdk/worker"
 
+	"example.com/orderly/api"
 	"example.com/orderly/events/listen"
 	"example.com/orderly/internal/embedded"
 	"example.com/orderly/internal/inventory"
@@ -39,11 +41,14 @@ type Node struct {
 	cache     redis.UniversalClient
 	messaging messaging
 	sagas     sagas
-	front     *front
+	front     *front // of the API
+	health    *front // nil where the API's port tells about health
+	fronts    fronts
 	profiles  net.Listener
 
-	// APIAddr and SandboxAddr are host:port as bound; SandboxAddr is empty where a provider outside is used.
-	APIAddr, SandboxAddr string
+	// APIAddr, HealthAddr and SandboxAddr are host:port as bound. APIAddr is empty in a process without the API, HealthAddr is APIAddr where
+	// health has no port of its own, and SandboxAddr is empty where a provider outside is used.
+	APIAddr, HealthAddr, SandboxAddr string
 	// Ready is closed once every part works.
 	Ready chan struct{}
 }
@@ -111,7 +116,7 @@ func Open(ctx context.Context, cfg config.Config, o Options) (_ *Node, err error
 	if err := n.messaging.open(ctx, n.process, n.system, n.roles.Names(), Subscriptions()); err != nil {
 		return nil, err
 	}
-	n.front.door.Open(n.api()) // the databases are there; everything else may come later
+	n.openDoors() // the databases are there; everything else may come later
 	return n, nil
 }
 
@@ -123,15 +128,37 @@ func (n *Node) keepsFiles() bool {
 
 // bind binds the HTTP ports, before anything else is opened: a taken port is the first thing that a user is told.
 func (n *Node) bind() (err error) {
-	setting, addr := n.roles.HTTPAddr(n.cfg)
-	if n.front, err = openFront(n.process, setting, addr); err != nil {
-		return err
+	healthApart := n.roles.healthApart(n.cfg)
+	if healthApart {
+		setting, addr := n.roles.HealthAddr(n.cfg)
+		if n.health, err = n.openFront("health", api.NewDoor(n.log), setting, addr); err != nil {
+			return err
+		}
+		n.HealthAddr = n.health.addr.String()
 	}
-	n.APIAddr = n.front.addr.String()
+	if n.roles.Has("api") {
+		door := api.NewDoor(n.log)
+		if healthApart {
+			door = api.NewDoorWithoutHealth(n.log)
+		}
+		if n.front, err = n.openFront("api", door, "ORDERLY_API_ADDR", n.cfg.APIAddr); err != nil {
+			return err
+		}
+		n.APIAddr = n.front.addr.String()
+		n.HealthAddr = cmp.Or(n.HealthAddr, n.APIAddr)
+	}
 	if n.cfg.PprofAddr != "" {
 		n.profiles, err = bind(n.process, "ORDERLY_PPROF_ADDR", n.cfg.PprofAddr)
 	}
 	return err
+}
+
+func (n *Node) openFront(name string, door *api.Door, setting, addr string) (*front, error) {
+	f, err := openFront(n.process, name, door, setting, addr)
+	if err == nil {
+		n.fronts = append(n.fronts, f)
+	}
+	return f, err
 }
 
 // openServices opens the services that the roles use, with their databases, and the payment provider that they ask.

@@ -61,16 +61,19 @@ func (of Roles) useTemporal() bool {
 // askProvider reports whether one of the roles asks the payment provider: the API for payment methods, payments for everything else.
 func (of Roles) askProvider() bool { return of.Has("api") || of.Has("payments") }
 
-// HTTPAddr is where a process with these roles listens, and the variable that says so.
-func (of Roles) HTTPAddr(cfg config.Config) (setting, addr string) {
-	if of.Has("api") {
-		return "ORDERLY_API_ADDR", cfg.APIAddr
-	}
-	if cfg.HealthAddr != "" {
+// HealthAddr is where a process with these roles tells about its health, and the variable that says so. It may be the port of the API.
+func (of Roles) HealthAddr(cfg config.Config) (setting, addr string) {
+	switch {
+	case cfg.HealthAddr != "":
 		return "ORDERLY_HEALTH_ADDR", cfg.HealthAddr
+	case of.Has("api"):
+		return "ORDERLY_API_ADDR", cfg.APIAddr
 	}
 	return "ORDERLY_HEALTH_ADDR", of[0].health
 }
+
+// healthApart reports whether a process with these roles has a port for its health alone.
+func (of Roles) healthApart(cfg config.Config) bool { return cfg.HealthAddr != "" || !of.Has("api") }
 
 // embeddedDatabaseSetting is the variable to set so that the first database of these roles that is a file becomes another one; empty
 // when none is a file.

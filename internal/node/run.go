@@ -12,7 +12,7 @@ import (
 // below those that it uses, so that these still run while it stops. more is stopped first. When ctx ends, a process that drains goes on
 // with all parts for that time, and only then begins to stop.
 func (n *Node) Run(ctx context.Context, more ...lifecycle.Part) error {
-	ctx, cancel := n.front.serveOn(ctx, n.log, n.drainTime())
+	ctx, cancel := n.fronts.serveOn(ctx, n.log, n.drainTime())
 	defer cancel()
 	var parts []lifecycle.Part
 	when := func(needed bool, name string, run func(ctx context.Context) error) {
@@ -39,7 +39,7 @@ func (n *Node) Run(ctx context.Context, more ...lifecycle.Part) error {
 	when(n.profiles != nil, "profiles", func(ctx context.Context) error {
 		return lifecycle.Serve(profiles(), n.profiles).UntilDone(ctx, nil)
 	})
-	when(true, "api", func(ctx context.Context) error { return n.front.serving.UntilDone(ctx, nil) })
+	parts = append(parts, n.fronts.parts()...)
 	return errors.Join(lifecycle.Run(ctx, n.log, append(parts, more...)), n.closers.Close())
 }
 
