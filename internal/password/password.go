@@ -9,11 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/crypto/argon2"
 
-	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/source"
 )
 
 // cost is what one argon2id hash takes.
@@ -32,12 +31,12 @@ const (
 	keyBytes  = 32
 	// hashesAtOnce bounds what a flood of logins can take: so many times currentCost.memory, and as many cores.
 	hashesAtOnce = 2
-	hashPatience = 2 * time.Second
 )
 
-// Hasher hashes and verifies, a few at a time. Safe for concurrent use.
+// Hasher hashes and verifies, a few at a time. Where more are asked for, sources (source.Of) wait behind their own requests. Safe for
+// concurrent use.
 type Hasher struct {
-	slots chan struct{}
+	queue *queue
 	// dummy stands in where there is no hash, so that a login takes as long for an unknown address as for a known one.
 	dummy  hashed
 	hashed atomic.Int64
@@ -53,7 +52,7 @@ type hashed struct {
 // NewHasher returns a Hasher with all its slots free.
 func NewHasher() *Hasher {
 	return &Hasher{
-		slots: make(chan struct{}, hashesAtOnce),
+		queue: newQueue(hashesAtOnce),
 		dummy: hashed{cost: currentCost, salt: random(saltBytes), key: random(keyBytes)},
 	}
 }
@@ -61,7 +60,7 @@ func NewHasher() *Hasher {
 // Hashes is how many passwords have been hashed, to store or to verify.
 func (h *Hasher) Hashes() int64 { return h.hashed.Load() }
 
-// Hash returns the PHC string to store; Unavailable busy when no slot comes free in time.
+// Hash returns the PHC string to store; Unavailable busy when its turn does not come in time.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	made := hashed{cost: currentCost, salt: random(saltBytes)}
 	var err error
@@ -82,23 +81,18 @@ func (h *Hasher) Verify(ctx context.Context, encoded, password string) (right, s
 	if err != nil {
 		return false, false, err
 	}
-	same := subtle.ConstantTimeCompare(key, want.key) == 1
-	return same && encoded != "", want.cost != currentCost, nil
+	right = subtle.ConstantTimeCompare(key, want.key) == 1 && encoded != ""
+	if right {
+		h.queue.right(source.Of(ctx))
+	}
+	return right, want.cost != currentCost, nil
 }
 
 func (h *Hasher) derive(ctx context.Context, password string, to hashed) ([]byte, error) {
-	patience := time.NewTimer(hashPatience)
-	defer patience.Stop()
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-patience.C:
-		busy := fault.New(fault.Unavailable, "busy", "too many logins at once; try again shortly")
-		busy.RetryAfter = hashPatience
-		return nil, busy
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait to hash a password: %w", ctx.Err())
+	if err := h.queue.take(ctx, source.Of(ctx)); err != nil {
+		return nil, err
 	}
+	defer h.queue.done()
 	h.hashed.Add(1)
 	return argon2.IDKey([]byte(password), to.salt, to.cost.passes, to.cost.memory, to.cost.threads, keyBytes), nil
 }

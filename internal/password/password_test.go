@@ -16,13 +16,13 @@ func TestAFloodOfPasswordsIsTurnedAwayAfterABoundedWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := NewHasher()
 		for range hashesAtOnce {
-			p.slots <- struct{}{}
+			require.NoError(t, p.queue.take(t.Context(), "another"))
 		}
 		began := time.Now()
 		_, err := p.Hash(t.Context(), "correct horse battery")
 		require.Equal(t, fault.Unavailable, fault.KindOf(err))
 		require.Equal(t, "busy", fault.CodeOf(err))
-		require.Equal(t, hashPatience, time.Since(began))
+		require.Equal(t, patience, time.Since(began))
 		busy, _ := fault.As(err)
 		require.Positive(t, busy.RetryAfter)
 
@@ -31,7 +31,7 @@ func TestAFloodOfPasswordsIsTurnedAwayAfterABoundedWait(t *testing.T) {
 		_, _, err = p.Verify(ctx, "", "correct horse battery")
 		require.ErrorIs(t, err, context.Canceled)
 
-		<-p.slots
+		p.queue.done()
 		_, err = p.Hash(t.Context(), "correct horse battery")
 		require.NoError(t, err)
 	})
