@@ -21,6 +21,7 @@ var retryable = map[fault.Kind]bool{
 	fault.NotFound:        false,
 	fault.Conflict:        false,
 	fault.Unauthenticated: false,
+	fault.Limited:         true,
 	fault.Unavailable:     true,
 	fault.Internal:        true,
 }

@@ -24,7 +24,7 @@ func TestEachKindOfFailure(t *testing.T) {
 	t.Parallel()
 	retries := map[fault.Kind]bool{
 		fault.Declined: false, fault.Invalid: false, fault.NotFound: false, fault.Conflict: false, fault.Unauthenticated: false,
-		fault.Unavailable: true, fault.Internal: true,
+		fault.Limited: true, fault.Unavailable: true, fault.Internal: true,
 	}
 	for _, kind := range fault.Kinds() {
 		retried, known := retries[kind]

@@ -13,6 +13,7 @@ import (
 
 	"example.com/orderly/events"
 	"example.com/orderly/internal/inventory"
+	"example.com/orderly/internal/limit"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/source"
@@ -50,6 +51,10 @@ type Config struct {
 	// Degraded are the things it can do without for a while: one that is down is listed, and /readyz stays 200.
 	Degraded []Check
 
+	// Limits are the rates and numbers that requests are held to. Limiter counts for them; it is required where one is set.
+	Limits  Limits
+	Limiter *limit.Limiter
+
 	// TrustedProxies are those of which X-Forwarded-For or Forwarded is believed (source.OfRequest). None is, where it is empty.
 	TrustedProxies source.Networks
 
@@ -71,6 +76,8 @@ type API struct {
 	now     func() time.Time
 	engine  *gin.Engine
 	metrics metrics
+	// limitMetrics are of the customers' port alone.
+	limitMetrics limitMetrics
 	// draining ends when the server begins to shut down.
 	draining context.Context
 	drain    context.CancelFunc
@@ -79,6 +86,7 @@ type API struct {
 // New returns the API. It makes no call.
 func New(cfg Config) *API {
 	a := newEdge(cfg)
+	a.limitMetrics = newLimitMetrics(cfg.Registerer)
 	if !cfg.HealthElsewhere {
 		a.addHealth()
 	}
@@ -114,8 +122,8 @@ func newEdge(cfg Config) *API {
 	_ = a.engine.SetTrustedProxies(nil)
 	a.engine.HandleMethodNotAllowed = true
 	a.engine.RedirectTrailingSlash = false
-	a.engine.NoRoute(a.handle(unknownRoute))
-	a.engine.NoMethod(a.handle(methodNotAllowed))
+	a.engine.NoRoute(a.handle(a.limitRequests(unknownRoute)))
+	a.engine.NoMethod(a.handle(a.limitRequests(methodNotAllowed)))
 	return a
 }
 

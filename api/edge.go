@@ -32,6 +32,7 @@ type exchange struct {
 	mu      sync.Mutex
 	route   string
 	orderID string
+	userID  string
 	code    string
 	err     error
 }
@@ -46,6 +47,13 @@ func (x *exchange) about(orderID string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.orderID = orderID
+}
+
+// by notes whose account the request is about.
+func (x *exchange) by(userID string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.userID = userID
 }
 
 // wait gives the request more time than others have, and a context for what it waits for.
@@ -135,8 +143,15 @@ func (a *API) record(r *http.Request, x *exchange, status int, took time.Duratio
 	if x.orderID != "" {
 		line = append(line, slog.String("order_id", x.orderID))
 	}
+	if x.userID != "" {
+		line = append(line, slog.String("account_id", x.userID))
+	}
 	if x.code != "" {
 		line = append(line, slog.String("code", x.code))
+	}
+	if name, hit := strings.CutPrefix(x.code, limitCodePrefix); hit && status == http.StatusTooManyRequests {
+		line = append(line, slog.String("limit", name))
+		a.limitMetrics.hits.WithLabelValues(name).Inc()
 	}
 	level := slog.LevelInfo
 	switch {

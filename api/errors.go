@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +20,7 @@ var statuses = map[fault.Kind]int{
 	fault.NotFound:        http.StatusNotFound,
 	fault.Conflict:        http.StatusConflict,
 	fault.Declined:        http.StatusConflict,
+	fault.Limited:         http.StatusTooManyRequests,
 	fault.Unavailable:     http.StatusServiceUnavailable,
 	fault.Internal:        http.StatusInternalServerError,
 }
@@ -95,8 +94,8 @@ func (x *exchange) refuse(w http.ResponseWriter, f failure, cause error) {
 	if f.status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
-	if f.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(f.retryAfter.Seconds())))))
+	if f.status == http.StatusServiceUnavailable || f.status == http.StatusTooManyRequests {
+		retryAfter(h, f.retryAfter)
 	}
 	title := strings.ReplaceAll(f.code, "_", " ")
 	writeJSON(w, f.status, "application/problem+json", problem{

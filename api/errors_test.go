@@ -15,6 +15,7 @@ func TestEachKindOfFailureHasAStatus(t *testing.T) {
 	statuses := map[fault.Kind]int{
 		fault.Invalid: http.StatusUnprocessableEntity, fault.Unauthenticated: http.StatusUnauthorized,
 		fault.NotFound: http.StatusNotFound, fault.Conflict: http.StatusConflict, fault.Declined: http.StatusConflict,
+		fault.Limited:     http.StatusTooManyRequests,
 		fault.Unavailable: http.StatusServiceUnavailable, fault.Internal: http.StatusInternalServerError,
 	}
 	for _, kind := range fault.Kinds() {

@@ -65,10 +65,15 @@ func (a *API) accept(c *gin.Context, p orders.Placement) (order orders.Order, re
 	ctx, x := c.Request.Context(), exchangeOf(c)
 	order, repeated, err = a.cfg.Orders.Repeated(ctx, p)
 	if err == nil && !repeated {
+		if err := a.take(c, orderLimit, p.CustomerID); err != nil {
+			return orders.Order{}, false, err
+		}
 		if err := a.checkMethod(ctx, x, p.PaymentMethod); err != nil {
 			return orders.Order{}, false, err
 		}
-		order, repeated, err = a.cfg.Orders.Place(ctx, p)
+		if order, repeated, err = a.cfg.Orders.Place(ctx, p); repeated {
+			a.giveBack(c, orderLimit, p.CustomerID)
+		}
 	}
 	if err != nil {
 		return orders.Order{}, false, err

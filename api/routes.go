@@ -36,7 +36,7 @@ var routes = []route{
 
 func (a *API) addRoutes() {
 	for _, r := range routes {
-		a.engine.Handle(r.method, r.path, a.handle(a.asked(r)))
+		a.engine.Handle(r.method, r.path, a.handle(a.limitRequests(a.asked(r))))
 	}
 }
 
@@ -49,6 +49,7 @@ func (a *API) asked(r route) func(c *gin.Context) error {
 			if who, err = a.signedIn(c); err != nil {
 				return err
 			}
+			exchangeOf(c).by(who.userID)
 		}
 		return r.serve(a, c, who)
 	}

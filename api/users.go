@@ -8,6 +8,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/source"
 	"example.com/orderly/internal/users"
 )
 
@@ -51,6 +52,9 @@ func (a *API) register(c *gin.Context, _ login) error {
 	if err := decode(c, &body); err != nil {
 		return err
 	}
+	if err := a.take(c, registrationLimit, source.Of(c.Request.Context())); err != nil {
+		return err
+	}
 	profile, err := a.cfg.Users.Register(c.Request.Context(), users.Registration(body))
 	if err != nil {
 		return err
@@ -75,7 +79,8 @@ func (a *API) login(c *gin.Context, _ login) error {
 	if err := decode(c, &body); err != nil {
 		return err
 	}
-	token, session, err := a.cfg.Users.Login(c.Request.Context(), body.Email, body.Password)
+	token, session, err := a.passLogin(c, body.Email, body.Password)
+	a.limitMetrics.countLogin(err)
 	if err != nil {
 		return err
 	}
@@ -83,6 +88,20 @@ func (a *API) login(c *gin.Context, _ login) error {
 		Token     string    `json:"token"`
 		ExpiresAt time.Time `json:"expires_at"`
 	}{token, session.ExpiresAt})
+}
+
+// passLogin logs in within the limits, and notes whose account it was tried for, which only the log is told.
+func (a *API) passLogin(c *gin.Context, email, password string) (token string, session users.Session, err error) {
+	try, err := a.beginLogin(c, email)
+	if err != nil {
+		return "", users.Session{}, err
+	}
+	token, session, err = a.cfg.Users.Login(c.Request.Context(), email, password)
+	if fault.KindOf(err) != fault.Unauthenticated {
+		try.notFailed()
+	}
+	exchangeOf(c).by(session.UserID)
+	return token, session, err
 }
 
 func (a *API) logout(c *gin.Context, who login) error {

@@ -23,6 +23,8 @@ const (
 	Conflict Kind = "conflict"
 	// Declined is a business no: out of stock, card declined, order cancelled. It is a result, not a defect.
 	Declined Kind = "declined"
+	// Limited is a request of which too many came; the same one may succeed after RetryAfter.
+	Limited Kind = "limited"
 	// Unavailable is a dependency that does not answer; the same request may succeed later.
 	Unavailable Kind = "unavailable"
 	// Internal is everything else: a defect of ours. Its message is for the log, never for a client.
@@ -31,7 +33,7 @@ const (
 
 // Kinds are all kinds there are. Each edge's table has a test that goes through them.
 func Kinds() []Kind {
-	return []Kind{Invalid, Unauthenticated, NotFound, Conflict, Declined, Unavailable, Internal}
+	return []Kind{Invalid, Unauthenticated, NotFound, Conflict, Declined, Limited, Unavailable, Internal}
 }
 
 // Error is a failure with a kind, a stable machine-readable code and a message for people.

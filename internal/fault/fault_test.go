@@ -41,7 +41,7 @@ func TestOnlyAnswersThatCannotChangeAreFinal(t *testing.T) {
 	t.Parallel()
 	final := map[fault.Kind]bool{
 		fault.Invalid: true, fault.Unauthenticated: true, fault.NotFound: true, fault.Conflict: true, fault.Declined: true,
-		fault.Unavailable: false, fault.Internal: false,
+		fault.Limited: false, fault.Unavailable: false, fault.Internal: false,
 	}
 	for _, kind := range fault.Kinds() {
 		want, known := final[kind]

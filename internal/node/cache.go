@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"example.com/orderly/internal/embedded"
+	"example.com/orderly/internal/limit"
 	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/system"
 	"example.com/orderly/internal/users"
@@ -47,19 +48,26 @@ var redisRefusals = []string{
 	"SELECT is not allowed in cluster mode", "ACL failure in script", "The user executing the script", "unknown command",
 }
 
-// cachePrefix is how all keys in Redis begin.
-func cachePrefix(cfg config.Config) string { return cmp.Or(cfg.RedisPrefix, "orderly") + ":users:" }
+// redisPrefix is how all keys in Redis begin.
+func redisPrefix(cfg config.Config) string { return cmp.Or(cfg.RedisPrefix, "orderly") }
 
-// checkCache returns an error where Redis refuses us, or serves another system. A Redis that does not answer is only reported: the process runs without a cache.
-func checkCache(ctx context.Context, p process, cache *users.Cache) error {
+// cachePrefix is how the keys of the cache begin.
+func cachePrefix(cfg config.Config) string { return redisPrefix(cfg) + ":users:" }
+
+// checkRedis returns an error where Redis refuses what the cache or the limits ask of it, or serves another system. A Redis that does not answer
+// is only reported: the process runs without a cache, and counts limits by itself.
+func checkRedis(ctx context.Context, p process, rdb redis.UniversalClient, cache *users.Cache) error {
 	err := cache.Ping(ctx)
+	if err == nil && rdb != nil {
+		err = limit.NewRedis(rdb, p.limitPrefix(), nil).Ping(ctx)
+	}
 	if err == nil || errors.As(err, new(*system.OtherError)) {
 		return err
 	}
 	for _, begins := range redisRefusals {
 		if redis.HasErrorPrefix(err, begins) {
 			return fmt.Errorf("REDIS_URL: Redis refuses us (%w); check the user, the password, the number at the end (0 in a cluster), and the "+
-				"rights: EVAL, EVALSHA, HGET, HSET and PEXPIRE on the keys %s*", err, cachePrefix(p.cfg))
+				"rights: EVAL, EVALSHA, HGET, HSET, PEXPIRE and TIME, on the keys %s* and %s*", err, cachePrefix(p.cfg), p.limitPrefix())
 		}
 	}
 	p.say("Redis does not answer (REDIS_URL), running without a cache until it does: " + err.Error())

@@ -40,6 +40,7 @@ func (n *Node) api(cfg api.Config) *api.API {
 	cfg.Orders, cfg.Stock, cfg.Users = n.orders, n.inventory, n.users
 	cfg.Timeline, cfg.Mails = n.journal.Events, n.notifications.Mails
 	cfg.CheckMethod = n.provider.gateway.Method
+	cfg.Limits, cfg.Limiter = n.limits(), n.limiter()
 	cfg.StartSaga, cfg.AwaitEnd = n.sagas.starter.Enqueue, n.sagas.starter.Await
 	return api.New(cfg)
 }

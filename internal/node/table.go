@@ -96,7 +96,7 @@ var Services = []Service{
 				Prefix: cachePrefix(n.cfg), System: n.system, Metrics: users.NewMetrics(n.metrics), Log: n.log,
 			})
 			n.closers.Add(func() error { n.users.Close(); return nil })
-			return handlers{}, checkCache(ctx, n.process, n.users)
+			return handlers{}, checkRedis(ctx, n.process, n.cache, n.users)
 		},
 	},
 	{

@@ -109,6 +109,9 @@ func (c *claim) met(err error) {
 	c.until = time.Time{}
 }
 
+// Claimed returns nil where what is in Redis is of our system; a system.OtherError where it is another's. It asks Redis once a minute.
+func (c *Cache) Claimed(ctx context.Context) error { return c.entries.claim.holds(ctx) }
+
 // Serves returns which system the cached entries are of; empty where there is no Redis, or no system has claimed it. It claims nothing.
 func (c *Cache) Serves(ctx context.Context) (system.ID, error) {
 	if c.rdb == nil {

@@ -37,7 +37,8 @@ func noSession() error {
 }
 
 // Login opens a session and returns its token, which is stored nowhere. Unauthenticated wrong_credentials for an unknown
-// address and for a wrong password, and both take as long; Unavailable busy when too many passwords are being hashed.
+// address and for a wrong password, and both take as long; Unavailable busy when too many passwords are being hashed. With a wrong password
+// the session names the account that it was tried for and nothing else, which is for the log alone.
 func (s *Service) Login(ctx context.Context, email, given string) (token string, session Session, err error) {
 	wrong := fault.New(fault.Unauthenticated, "wrong_credentials", "the email address or the password is wrong")
 	if password.TooLong(given) {
@@ -58,7 +59,7 @@ func (s *Service) Login(ctx context.Context, email, given string) (token string,
 		return "", Session{}, fmt.Errorf("log in: %w", err)
 	}
 	if !right {
-		return "", Session{}, wrong
+		return "", Session{UserID: user.ID}, wrong
 	}
 	if stale {
 		s.rehash(ctx, user.ID, user.PasswordHash, given)

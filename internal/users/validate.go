@@ -31,6 +31,15 @@ func normaliseEmail(given string) (string, error) {
 	return email, nil
 }
 
+// AddressKey is the same text for all ways to write an address that belong to one account, for counting by it. What is no address has a key,
+// too.
+func AddressKey(given string) string {
+	if email, err := normaliseEmail(given); err == nil {
+		return email
+	}
+	return strings.ToLower(strings.TrimSpace(given))
+}
+
 // normaliseName trims. Control characters are refused because a name ends up in the header of a mail.
 func normaliseName(given string) (string, error) {
 	name := strings.TrimSpace(given)

@@ -53,6 +53,16 @@ type Config struct {
 	LogFormat      string `env:"ORDERLY_LOG_FORMAT" envDefault:"text"`
 	LogLevel       string `env:"ORDERLY_LOG_LEVEL" envDefault:"info"`
 
+	// How much may come of what, as limit.ParseRate reads it. Empty and "off" are no limit.
+	LimitRequests       string `env:"ORDERLY_LIMIT_REQUESTS" envDefault:"3000/1m"`
+	LimitLogins         string `env:"ORDERLY_LIMIT_LOGINS" envDefault:"60/1m"`
+	LimitFailedLogins   string `env:"ORDERLY_LIMIT_FAILED_LOGINS" envDefault:"10/1m"`
+	LimitWrongPasswords string `env:"ORDERLY_LIMIT_WRONG_PASSWORDS" envDefault:"10/15m"`
+	LimitRegistrations  string `env:"ORDERLY_LIMIT_REGISTRATIONS" envDefault:"20/10m"`
+	LimitOrders         string `env:"ORDERLY_LIMIT_ORDERS" envDefault:"60/1m"`
+	// LimitExempt are the sources that meet no limit; empty where the command decides, "none" for none.
+	LimitExempt string `env:"ORDERLY_LIMIT_EXEMPT"`
+
 	// TemporalRetention is how long a namespace keeps closed sagas; zero leaves an existing one alone.
 	TemporalRetention time.Duration `env:"ORDERLY_TEMPORAL_RETENTION"`
 
@@ -166,6 +176,9 @@ func (c Config) Check() error {
 	}
 	if _, err := source.ParseNetworks(c.TrustedProxies); err != nil {
 		return fmt.Errorf("ORDERLY_TRUSTED_PROXIES is malformed: %w", err)
+	}
+	if err := c.checkLimits(); err != nil {
+		return err
 	}
 	for _, p := range c.ports() {
 		if !isPort(*p.value) {
