@@ -22,7 +22,7 @@ func RegisterPayments(r worker.ActivityRegistry, s *payments.Service) {
 	refundPayment.register(r, s.Refund)
 }
 
-// Authorize holds the total on the customer's means of payment. Refusals: the provider's codes, such as card_declined.
+// Authorize holds the total on the customer's means of payment. Refusals: the provider's codes, such as insufficient_funds.
 func Authorize(ctx workflow.Context, in payments.Authorization) error {
 	return authorizePayment.run(ctx, in)
 }

@@ -11,6 +11,7 @@ import (
 
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/payments"
 )
 
 const (
@@ -90,6 +91,11 @@ func (a *API) checkMethod(ctx context.Context, x *exchange, method string) error
 	defer cancel()
 	err := a.cfg.CheckMethod(ctx, method)
 	if fault.Final(err) {
+		if fault.CodeOf(err) != payments.CodeUnknownMethod {
+			// The provider's own code and words may say of a card what is not for the one who tests it.
+			a.log.Warn("the provider refused a payment method", "request_id", x.requestID, "error", err)
+			return fault.New(fault.Invalid, payments.CodeUnknownMethod, "the payment provider does not take this payment method")
+		}
 		return err
 	}
 	if err != nil {

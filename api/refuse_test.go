@@ -1,15 +1,12 @@
 package api_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"example.com/orderly/internal/fault"
 )
 
 func TestARefusedOrderStoresNothing(t *testing.T) {
@@ -130,24 +127,4 @@ func TestSomebodyElsesOrderIsUnknown(t *testing.T) {
 	requireProblem(t, w.do("GET", "/v1/orders/4242424242424242", "", bob), 404, "order_not_found")
 	requireProblem(t, w.do("GET", "/v1/orders/a%00b", "", bob), 404, "order_not_found")
 	requireProblem(t, w.do("GET", placed.header.Get("Location"), ""), 401, "no_session")
-}
-
-func TestEachKindOfFailureHasItsStatus(t *testing.T) {
-	t.Parallel()
-	for kind, status := range map[fault.Kind]int{
-		fault.Invalid: 422, fault.Unauthenticated: 401, fault.NotFound: 404, fault.Conflict: 409, fault.Declined: 409,
-	} {
-		t.Run(string(kind), func(t *testing.T) {
-			t.Parallel()
-			w := setup(t, func(w *world) {
-				w.cfg.CheckMethod = func(context.Context, string) error {
-					return fmt.Errorf("look up a thing: %w", fault.New(kind, "some_code", "for people"))
-				}
-			})
-			r := w.place(w.token("ada"), "key-1", twoMugs)
-			requireProblem(t, r, status, "some_code")
-			require.Equal(t, "for people", r.field("detail"))
-			require.Zero(t, rows(t, w.orders)["orders"])
-		})
-	}
 }

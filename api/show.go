@@ -14,6 +14,7 @@ import (
 	"example.com/orderly/events"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/orders"
+	"example.com/orderly/internal/reasons"
 )
 
 // besidePatience bounds asking another service for what an answer can do without.
@@ -58,7 +59,7 @@ type mailBody struct {
 // orderOf leaves out the payment method and what only an operator can act on.
 func orderOf(o orders.Order) orderBody {
 	body := orderBody{
-		ID: o.ID, State: string(o.State), Reason: told(o.Reason), Attention: string(o.Attention), Lines: make([]lineBody, len(o.Lines)),
+		ID: o.ID, State: string(o.State), Reason: reasons.Told(o.Reason), Attention: string(o.Attention), Lines: make([]lineBody, len(o.Lines)),
 		TotalMinor: o.Total.Minor, Currency: o.Total.Currency, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
 	for i, line := range o.Lines {

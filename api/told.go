@@ -4,53 +4,58 @@ import (
 	"encoding/json"
 
 	"example.com/orderly/events"
-	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/reasons"
 )
 
-// faults are the codes of ends that say nothing about the order, only about how our services came to disagree. Rows, events and
-// histories keep them for operators; a customer is told that the fault is ours.
-var faults = map[string]bool{
-	"step_undone": true, "already_reserved": true, "order_state": true, "order_not_found": true, "payment_state": true,
-	"payment_not_found": true, "no_lines": true, "invalid_quantity": true,
+// toldEvents are the types of events that customers are shown the data of, each with what of it. Fields that its payload does not have are
+// left out. Of a type that is not here they are shown which order it is about, and nothing else.
+var toldEvents = map[string]func(e events.Event) (any, error){}
+
+func init() {
+	tell(func(p events.OrderCreated) any { return p })
+	tell(func(p events.OrderConfirmed) any { return p })
+	tell(func(p events.OrderCompleted) any { return p })
+	tell(func(p events.OrderRejected) any { p.Reason = reasons.Told(p.Reason); return p })
+	tell(func(p events.OrderCancelled) any { p.Reason = reasons.Told(p.Reason); return p })
+	tell(func(p events.OrderReversed) any { p.Reason = reasons.Told(p.Reason); return p })
+	// Which step fails and why is for operators.
+	tell(func(p events.OrderParked) any { return onlyOrder{p.OrderID} })
+	tell(func(p events.OrderResumed) any { return onlyOrder{p.OrderID} })
+
+	tell(func(p events.InventoryReserved) any { return p })
+	tell(func(p events.InventoryRejected) any { p.Reason = reasons.Told(p.Reason); return p })
+	tell(func(p events.InventoryReleased) any { return p })
+
+	tell(func(p events.PaymentAuthorized) any { return p })
+	tell(func(p events.PaymentDeclined) any { p.Reason = reasons.Told(p.Reason); return p })
+	tell(func(p events.PaymentVoided) any { return p })
+	tell(func(p events.PaymentCaptured) any { return p })
+	tell(func(p events.PaymentRefunded) any { return p })
 }
 
-// told is the reason of an end as customers are told it.
-func told(reason string) string {
-	if faults[reason] {
-		return string(fault.Internal)
+func tell[P events.Payload](of func(P) any) {
+	var payload P
+	toldEvents[payload.EventType()] = func(e events.Event) (any, error) {
+		payload, err := events.As[P](e)
+		return of(payload), err
 	}
-	return reason
 }
 
-// dataFor is an event's data as customers are shown it: without what only an operator can act on. Data that can't be read is left out.
-func dataFor(e events.Event) json.RawMessage {
-	switch e.Type {
-	case events.OrderRejected{}.EventType():
-		return change(e, func(p *events.OrderRejected) any { p.Reason = told(p.Reason); return p })
-	case events.OrderCancelled{}.EventType():
-		return change(e, func(p *events.OrderCancelled) any { p.Reason = told(p.Reason); return p })
-	case events.OrderReversed{}.EventType():
-		return change(e, func(p *events.OrderReversed) any { p.Reason = told(p.Reason); return p })
-	case events.OrderParked{}.EventType():
-		return change(e, func(p *events.OrderParked) any { return onlyOrder{p.OrderID} })
-	case events.OrderResumed{}.EventType():
-		return change(e, func(p *events.OrderResumed) any { return onlyOrder{p.OrderID} })
-	default:
-		return e.Data
-	}
-}
-
-// onlyOrder is what a customer is shown of an event about the work of operators.
+// onlyOrder is what a customer is shown of an event that says nothing else for them.
 type onlyOrder struct {
 	OrderID string `json:"order_id"`
 }
 
-func change[P events.Payload](e events.Event, of func(*P) any) json.RawMessage {
-	payload, err := events.As[P](e)
-	if err != nil {
-		return json.RawMessage("{}")
+// dataFor is an event's data as customers are shown it. Data that can't be read is left out.
+func dataFor(e events.Event) json.RawMessage {
+	var shown any = onlyOrder{e.Subject}
+	if of, known := toldEvents[e.Type]; known {
+		var err error
+		if shown, err = of(e); err != nil {
+			return json.RawMessage("{}")
+		}
 	}
-	data, err := json.Marshal(of(&payload))
+	data, err := json.Marshal(shown)
 	if err != nil {
 		return json.RawMessage("{}")
 	}

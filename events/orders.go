@@ -32,7 +32,7 @@ type OrderCompleted struct {
 	Currency   string `json:"currency"`
 }
 
-// OrderRejected says that the business said no, such as "out_of_stock" or "card_declined"; everything is undone.
+// OrderRejected says that the business said no, such as "out_of_stock" or the provider's "insufficient_funds"; everything is undone.
 type OrderRejected struct {
 	OrderID    string `json:"order_id"`
 	CustomerID string `json:"customer_id"`

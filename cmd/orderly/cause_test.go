@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"database/sql"
 	"encoding/json"
 	"net/http"
@@ -36,6 +37,7 @@ func TestTheFirstCauseStaysTheReason(t *testing.T) {
 			mug := []demo.Line{{SKU: "MUG-BLUE", Quantity: 2}}
 			for _, c := range []struct {
 				name, method, state, reason string
+				kept                        string // the reason in the orders database, where it is not the one that customers are told
 				lines                       []demo.Line
 				stop                        func(t *testing.T, orderID string) // while the order is being authorised
 			}{
@@ -44,7 +46,7 @@ func TestTheFirstCauseStaysTheReason(t *testing.T) {
 					name: "out of stock", method: "pm_card_visa", lines: append(mug, demo.Line{SKU: "VINYL-FIRST", Quantity: 1}),
 					state: "rejected", reason: "out_of_stock",
 				},
-				{name: "capture refused", method: "pm_sandbox_capture_refused", lines: mug, state: "reversed", reason: "capture_refused"},
+				{name: "capture refused", method: "pm_sandbox_capture_refused", lines: mug, state: "reversed", reason: "payment_declined", kept: "capture_refused"},
 				{
 					name: "called off", method: "pm_card_visa", lines: mug, state: "cancelled", reason: "cancel_requested",
 					stop: func(_ *testing.T, orderID string) {
@@ -90,6 +92,7 @@ func TestTheFirstCauseStaysTheReason(t *testing.T) {
 					seen := w.ends(s, order.ID, 3)
 					require.Equal(t, c.state, seen.State)
 					require.Equal(t, c.reason, seen.Reason)
+					require.Equal(t, cmp.Or(c.kept, c.reason), w.reasonKept(order.ID))
 					w.closed(temporal, order.ID)
 					timeline := w.timeline(s, order.ID)
 					require.Contains(t, timeline, `"reason":"`+c.reason+`"`)
@@ -178,11 +181,24 @@ func (w *world) moving(temporal client.Client, orderID string) {
 // do changes the schema of a service's database.
 func (w *world) do(service, statement string) {
 	w.t.Helper()
+	_, err := w.beside(service).ExecContext(w.t.Context(), statement)
+	require.NoError(w.t, err)
+}
+
+// beside opens a service's database beside the process that has it open.
+func (w *world) beside(service string) *sql.DB {
+	w.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.data, service+".db")+"?_pragma=busy_timeout(5000)")
 	require.NoError(w.t, err)
-	defer func() { _ = db.Close() }()
-	_, err = db.ExecContext(w.t.Context(), statement)
-	require.NoError(w.t, err)
+	w.t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// reasonKept is the reason of an order in the database.
+func (w *world) reasonKept(orderID string) (reason string) {
+	w.t.Helper()
+	require.NoError(w.t, w.beside("orders").QueryRowContext(w.t.Context(), `SELECT reason FROM orders WHERE id = ?`, orderID).Scan(&reason))
+	return reason
 }
 
 // timeline is what the customer is shown of the events of an order: the type and the data of each, a line each.

@@ -82,7 +82,7 @@ func playHistories(w *world, prefix string) {
 			},
 		},
 		{
-			name: "reversed", state: "reversed", reason: "capture_refused",
+			name: "reversed", state: "reversed", reason: "payment_declined",
 			events: []string{
 				"order.created.v1", "inventory.reserved.v1", "payment.authorized.v1", "order.confirmed.v1",
 				"payment.voided.v1", "inventory.released.v1", "order.reversed.v1",

@@ -10,6 +10,7 @@ import (
 	"example.com/orderly/events"
 	"example.com/orderly/events/listen"
 	"example.com/orderly/internal/money"
+	"example.com/orderly/internal/reasons"
 )
 
 // kind is one kind of mail: the event behind it, the name of its text, and what the event says.
@@ -24,7 +25,7 @@ type facts struct {
 	customerID string
 
 	OrderID string
-	Reason  string
+	Reason  string // as customers are told it
 	Total   money.Money
 	Name    string
 }
@@ -36,13 +37,13 @@ var kinds = []kind{
 		return facts{customerID: p.CustomerID, OrderID: p.OrderID, Total: total}, err
 	}),
 	mailFor("order.rejected", func(p events.OrderRejected) (facts, error) {
-		return facts{customerID: p.CustomerID, OrderID: p.OrderID, Reason: p.Reason}, nil
+		return facts{customerID: p.CustomerID, OrderID: p.OrderID, Reason: reasons.Told(p.Reason)}, nil
 	}),
 	mailFor("order.cancelled", func(p events.OrderCancelled) (facts, error) {
-		return facts{customerID: p.CustomerID, OrderID: p.OrderID, Reason: p.Reason}, nil
+		return facts{customerID: p.CustomerID, OrderID: p.OrderID, Reason: reasons.Told(p.Reason)}, nil
 	}),
 	mailFor("order.reversed", func(p events.OrderReversed) (facts, error) {
-		return facts{customerID: p.CustomerID, OrderID: p.OrderID, Reason: p.Reason}, nil
+		return facts{customerID: p.CustomerID, OrderID: p.OrderID, Reason: reasons.Told(p.Reason)}, nil
 	}),
 	mailFor("user.registered", func(p events.UserRegistered) (facts, error) {
 		return facts{customerID: p.UserID}, nil
@@ -91,9 +92,11 @@ var templateFiles embed.FS
 
 var texts = parseTexts()
 
-// parseTexts panics when a text is missing or malformed: the program is built with them, and must not find out at the first mail.
+// parseTexts panics when a text is missing or malformed: the program is built with them, and must not find out at the first mail. Each body
+// may use the template "because" of because.txt, which puts a reason into words.
 func parseTexts() map[string]text {
 	parsed := map[string]text{}
+	shared := template.Must(template.ParseFS(templateFiles, "templates/because.txt"))
 	for _, k := range kinds {
 		content, err := fs.ReadFile(templateFiles, "templates/"+k.template+".txt")
 		if err != nil {
@@ -106,7 +109,7 @@ func parseTexts() map[string]text {
 		}
 		parsed[k.template] = text{
 			subject: template.Must(template.New(k.template + " subject").Parse(subject)),
-			body:    template.Must(template.New(k.template).Parse(body)),
+			body:    template.Must(template.Must(shared.Clone()).New(k.template).Parse(body)),
 		}
 	}
 	return parsed

@@ -18,6 +18,7 @@ import (
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/notifications"
 	"example.com/orderly/internal/notifications/smtp/smtptest"
+	"example.com/orderly/internal/reasons"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -39,13 +40,7 @@ func TestEachEventGivesItsMailOnce(t *testing.T) {
 			require.Equal(t, []notifications.Sent{{EventID: event.ID, Template: template, At: start}}, w.mails(event.Subject))
 
 			got := files()[strings.ReplaceAll(event.ID, "/", ".")+"@example.com.eml"]
-			path := filepath.Join("testdata", template+".eml")
-			if *update {
-				require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
-			}
-			want, err := os.ReadFile(path)
-			require.NoError(t, err)
-			require.Equal(t, string(want), got)
+			golden(t, template+".eml", got)
 		}
 		require.Len(t, files(), len(given))
 	})
@@ -64,18 +59,38 @@ func TestAnEventThatIsNoNewsForACustomerGivesNoMail(t *testing.T) {
 	require.True(t, listener.Unordered)
 }
 
+// What the provider says of a card is not for the mail: a wrong security code, a stolen card and a code that we do not know read the same.
 func TestReasonsBecomeSentencesAndNeverCodes(t *testing.T) {
 	t.Parallel()
 	w := onSQLite(t)
-	for reason, want := range map[string]string{
-		"out_of_stock":  "because something in it is sold out.",
-		"card_declined": "because your card was declined.",
-		"lost_card":     "we could not accept your order o.",
-	} {
-		text := w.compose(about("o", events.OrderRejected{OrderID: "o", CustomerID: "ada", Reason: reason})).Text
-		require.Contains(t, strings.Join(strings.Fields(text), " "), want)
-		require.NotContains(t, text, reason)
+	says := func(p events.Payload) string {
+		return strings.Split(w.compose(about("o", p)).Text, "\n\n")[1]
 	}
+	var all strings.Builder
+	for _, reason := range append(reasons.All(), "stolen_card", "code_of_next_year", "capture_refused") {
+		sentences := []string{
+			says(events.OrderRejected{OrderID: "o", CustomerID: "ada", Reason: reason}),
+			says(events.OrderCancelled{OrderID: "o", CustomerID: "ada", Reason: reason}),
+			says(events.OrderReversed{OrderID: "o", CustomerID: "ada", Reason: reason}),
+		}
+		for _, sentence := range sentences {
+			require.NotContains(t, sentence, reason)
+			require.Regexp(t, "(order o|is cancelled|finish it)(, because .*|, as requested)[.]", sentence, "%s is not put into words", reason)
+		}
+		all.WriteString(strings.Join(append([]string{"[" + reason + "]"}, sentences...), "\n") + "\n\n")
+	}
+	golden(t, "because.txt", all.String())
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
+	}
+	want, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, string(want), got)
 }
 
 // The process ends after the mail has gone and before that is written down.
