@@ -30,6 +30,7 @@ var routes = []route{
 	{"GET", "/v1/users/me", customer, (*API).me},
 	{"GET", "/v1/products", stranger, (*API).products},
 	{"POST", "/v1/orders", customer, (*API).placeOrder},
+	{"GET", "/v1/orders", customer, (*API).listOrders},
 	{"GET", "/v1/orders/:id", customer, (*API).showOrder},
 	{"GET", "/openapi.yaml", stranger, (*API).openapi},
 }

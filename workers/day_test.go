@@ -75,6 +75,20 @@ func (s *shop) acts(tag string) []act {
 		}},
 		{"orders", "place again", func(ctx context.Context) error { _, _, err := sales.Repeated(ctx, placement(1)); return err }},
 		{"orders", "show", func(ctx context.Context) error { _, err := sales.GetOwned(ctx, "c-7", "o-7"); return err }},
+		{"orders", "list", func(ctx context.Context) (err error) {
+			all := orders.Query{CustomerID: regular, Limit: 20}
+			open := orders.Query{CustomerID: regular, Limit: 20, States: []orders.State{orders.Pending, orders.Confirmed}}
+			last := orders.Query{CustomerID: regular, Limit: 20, From: beginning.Add(time.Second), Until: beginning.Add(time.Hour)}
+			for _, q := range []orders.Query{all, open, last} {
+				page, _, failed := sales.List(ctx, q)
+				if err = errors.Join(err, failed); len(page) > 0 {
+					q.After = page[len(page)-1].Position()
+					_, _, failed = sales.List(ctx, q)
+					err = errors.Join(err, failed)
+				}
+			}
+			return err
+		}},
 		{"orders", "sweep", func(ctx context.Context) error {
 			waiting, err := sales.Unstarted(ctx, 0, 20)
 			for _, order := range waiting {

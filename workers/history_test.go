@@ -22,6 +22,9 @@ import (
 // beginning is when the first of the finished orders was placed; another follows every second.
 var beginning = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// regular is the customer of every other finished order.
+const regular = "c-regular"
+
 // clock is the SQL for the time of order n.
 func clock(engine database.Engine) string {
 	if engine == database.SQLite {
@@ -34,7 +37,8 @@ func clock(engine database.Engine) string {
 var history = map[string][]string{
 	"orders": {
 		`INSERT INTO orders (id, customer_id, state, total_minor, currency, payment_method, created_at, updated_at, saga_started_at)
-		 SELECT 'o-' || n, 'c-' || n, 'completed', 1000, 'EUR', 'pm_card_visa', $at, $at, $at FROM numbers`,
+		 SELECT 'o-' || n, CASE WHEN n % 2 = 0 THEN '` + regular + `' ELSE 'c-' || n END, 'completed', 1000, 'EUR', 'pm_card_visa', $at, $at, $at
+		 FROM numbers`,
 		`INSERT INTO order_lines (order_id, line, sku, name, quantity, unit_price_minor) SELECT 'o-' || n, 1, 'tea', 'Tea', 1, 1000 FROM numbers`,
 		`INSERT INTO idempotency_keys (customer_id, idempotency_key, fingerprint, order_id, created_at)
 		 SELECT 'c-' || n, 'k', 'f', 'o-' || n, $at FROM numbers`,

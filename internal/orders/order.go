@@ -57,6 +57,9 @@ const (
 	Reversed State = "reversed"
 )
 
+// States are all states there are.
+func States() []State { return []State{Pending, Confirmed, Completed, Rejected, Cancelled, Reversed} }
+
 // Ends is the table of ends: the one state each end is reached from. An end is reached once and never left.
 var Ends = map[State]State{Completed: Confirmed, Rejected: Pending, Cancelled: Pending, Reversed: Confirmed}
 

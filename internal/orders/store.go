@@ -26,6 +26,10 @@ func locked(tx *database.Tx) database.Getter {
 // sends is asked first.
 func storable(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
+// orderColumns are those of an orderRow.
+const orderColumns = `id, customer_id, state, reason, total_minor, currency, payment_method,
+	attention, attention_step, attention_reason, attention_at, created_at, updated_at`
+
 type orderRow struct {
 	ID              string        `db:"id"`
 	CustomerID      string        `db:"customer_id"`
@@ -79,9 +83,7 @@ func find(ctx context.Context, get database.Getter, id string) (Order, error) {
 	}
 	var row orderRow
 	err := get(ctx, &row, `
-		SELECT id, customer_id, state, reason, total_minor, currency, payment_method, attention, attention_step,
-		       attention_reason, attention_at, created_at, updated_at
-		FROM orders WHERE id = ?`, id)
+		SELECT `+orderColumns+` FROM orders WHERE id = ?`, id)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Order{}, notFound(id)
 	}
