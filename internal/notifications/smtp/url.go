@@ -65,7 +65,7 @@ func Parse(rawURL string) (Settings, error) {
 		return s, whyUnreadable(scheme, rest)
 	}
 	if at.User == nil && strings.Contains(rest, "@") {
-		return s, errors.New("user and password cannot be told from the rest: " + percentEncode)
+		return s, errNoEndOfLogin
 	}
 	if s.Host = at.Hostname(); s.Host == "" {
 		return s, errors.New("it names no host: smtp://mail.example.com:25")
@@ -94,6 +94,8 @@ func Parse(rawURL string) (Settings, error) {
 	return s, s.parameters(at.RawQuery)
 }
 
+var errNoEndOfLogin = errors.New("user and password cannot be told from the rest: " + percentEncode)
+
 var errBareIPv6 = errors.New("an IPv6 address needs brackets: smtp://[::1]:25")
 
 func bareIPv6(host string) bool { return strings.Count(host, ":") > 1 && !strings.HasPrefix(host, "[") }
@@ -119,6 +121,9 @@ func (s *Settings) parameters(query string) error {
 	}
 	for name, values := range given {
 		if !slices.Contains([]string{"tls", "ca", "auth", "hello"}, name) {
+			if strings.Contains(query, "@") {
+				return errNoEndOfLogin // smtp://user:p@ss?word@host: the name is part of a password
+			}
 			return fmt.Errorf("there is no parameter %q: there are tls, ca, auth and hello", name)
 		}
 		if len(values) > 1 {
