@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"example.com/orderly/events/rabbit"
@@ -47,13 +48,28 @@ func newRealParts(t *testing.T) realParts {
 	return p
 }
 
-// cleanUp removes what has this prefix from the broker when the test ends.
+// cleanUp removes what has this prefix from the broker and from Redis when the test ends.
 func (p realParts) cleanUp(t *testing.T, prefix string) {
 	t.Cleanup(func() {
+		ctx := context.Background()
 		rest := rabbit.Config{URL: p.broker, Prefix: prefix}
-		require.NoError(t, rabbit.Remove(context.Background(), rest, node.Subscriptions()...))
-		require.NoError(t, rabbit.RemoveAnswers(context.Background(), rest, node.Sources()...))
+		require.NoError(t, rabbit.Remove(ctx, rest, node.Subscriptions()...))
+		require.NoError(t, rabbit.RemoveAnswers(ctx, rest, node.Sources()...))
+		p.removeEntries(ctx, t, prefix)
 	})
+}
+
+// removeEntries deletes what the test's processes have in Redis, of which the claim of the system would stay for a day.
+func (p realParts) removeEntries(ctx context.Context, t *testing.T, prefix string) {
+	options, err := redis.ParseURL(p.cache)
+	require.NoError(t, err)
+	client := redis.NewClient(options)
+	defer func() { _ = client.Close() }()
+	entries := client.Scan(ctx, 0, prefix+":*", 1000).Iterator()
+	for entries.Next(ctx) {
+		require.NoError(t, client.Del(ctx, entries.Val()).Err())
+	}
+	require.NoError(t, entries.Err())
 }
 
 // of is the service's database.
