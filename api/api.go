@@ -58,6 +58,12 @@ type Config struct {
 	// TrustedProxies are those of which X-Forwarded-For or Forwarded is believed (source.OfRequest). None is, where it is empty.
 	TrustedProxies source.Networks
 
+	// PublicURL is where clients reach the API, such as https://shop.example/base, without a slash at its end. Types of problems begin with it,
+	// and the paths in Location with its path: a proxy cuts that off. Empty where clients reach the process at / of any name.
+	PublicURL string
+	// CORSOrigins are the origins whose pages browsers let read answers, such as https://shop.example.
+	CORSOrigins []string
+
 	Registerer prometheus.Registerer
 	Gatherer   prometheus.Gatherer
 	Logger     *slog.Logger
@@ -122,8 +128,10 @@ func newEdge(cfg Config) *API {
 	_ = a.engine.SetTrustedProxies(nil)
 	a.engine.HandleMethodNotAllowed = true
 	a.engine.RedirectTrailingSlash = false
+	// A filter in front of us sees the path as it was sent. What it lets through must not become another path here.
+	a.engine.UseEscapedPath, a.engine.UnescapePathValues = true, false
 	a.engine.NoRoute(a.handle(a.limitRequests(unknownRoute)))
-	a.engine.NoMethod(a.handle(a.limitRequests(methodNotAllowed)))
+	a.engine.NoMethod(a.handle(a.limitRequests(otherMethod)))
 	return a
 }
 

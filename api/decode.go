@@ -45,12 +45,15 @@ func decode(c *gin.Context, into any) error {
 	if rest := bytes.TrimLeft(body[stream.InputOffset():], " \t\r\n"); len(rest) > 0 {
 		return &refusal{http.StatusBadRequest, "trailing_data", "something follows the JSON value " + position(body, len(body)-len(rest))}
 	}
-	tokens := json.NewDecoder(bytes.NewReader(value))
-	tokens.UseNumber()
-	if err := checkShape(tokens, reflect.TypeOf(into).Elem(), ""); err != nil {
+	if at := loneSurrogate(value); at >= 0 {
+		return &refusal{http.StatusBadRequest, "lone_surrogate",
+			"half of a surrogate pair, which is no character (RFC 8259, section 8.2), " + position(body, int(stream.InputOffset())-len(value)+at)}
+	}
+	plain, err := readShape(value, reflect.TypeOf(into).Elem())
+	if err != nil {
 		return err
 	}
-	return json.Unmarshal(value, into)
+	return json.Unmarshal(plain, into)
 }
 
 func checkContentType(h http.Header) error {
@@ -60,74 +63,6 @@ func checkContentType(h http.Header) error {
 		return &refusal{http.StatusUnsupportedMediaType, "unsupported_media_type", "send the body as Content-Type: application/json, uncompressed"}
 	}
 	return nil
-}
-
-// checkShape reads one value of well-formed JSON and compares it with t, which is made of structs, slices, strings and int64s.
-// Errors name the place as a JSON Pointer and never quote a value: it may be a secret.
-func checkShape(tokens *json.Decoder, t reflect.Type, at string) error {
-	token, err := tokens.Token()
-	if err != nil {
-		return err
-	}
-	switch v := token.(type) {
-	case json.Delim:
-		if v == '{' && t.Kind() == reflect.Struct {
-			return checkObject(tokens, t, at)
-		}
-		if v == '[' && t.Kind() == reflect.Slice {
-			for i := 0; tokens.More(); i++ {
-				if err := checkShape(tokens, t.Elem(), at+"/"+strconv.Itoa(i)); err != nil {
-					return err
-				}
-			}
-			_, err = tokens.Token()
-			return err
-		}
-	case string:
-		if strings.ContainsRune(v, 0) {
-			return malformed("a string holds the character NUL, " + place(at))
-		}
-		if t.Kind() == reflect.String {
-			return nil
-		}
-	case json.Number:
-		if _, err := strconv.ParseInt(v.String(), 10, 64); err == nil && t.Kind() == reflect.Int64 {
-			return nil
-		}
-	}
-	return &refusal{http.StatusBadRequest, "wrong_type", fmt.Sprintf("%s is expected %s", expected[t.Kind()], place(at))}
-}
-
-var expected = map[reflect.Kind]string{
-	reflect.Struct: "an object", reflect.Slice: "an array", reflect.String: "a string", reflect.Int64: "a whole number of at most 64 bits",
-}
-
-func checkObject(tokens *json.Decoder, t reflect.Type, at string) error {
-	fields := make(map[string]reflect.Type, t.NumField())
-	for i := range t.NumField() {
-		fields[t.Field(i).Tag.Get("json")] = t.Field(i).Type
-	}
-	seen := map[string]bool{}
-	for tokens.More() {
-		token, err := tokens.Token()
-		if err != nil {
-			return err
-		}
-		name, _ := token.(string)
-		field, known := fields[name]
-		if !known {
-			return &refusal{http.StatusBadRequest, "unknown_field", "there is no field " + shown(name) + " " + place(at)}
-		}
-		if seen[name] {
-			return &refusal{http.StatusBadRequest, "duplicate_field", "the field " + shown(name) + " comes twice " + place(at)}
-		}
-		seen[name] = true
-		if err := checkShape(tokens, field, at+"/"+name); err != nil {
-			return err
-		}
-	}
-	_, err := tokens.Token()
-	return err
 }
 
 // shown is a name fit to be sent back.

@@ -19,6 +19,9 @@ var errStarting = fault.New(fault.Unavailable, "starting", "this process is stil
 // After Leave, /readyz says that the process is stopping, and every answer ends its connection, so that a load balancer sends its next
 // request elsewhere. All requests are still answered as before.
 type Door struct {
+	// PublicURL is that of Config. It is set before the door serves.
+	PublicURL string
+
 	log     *slog.Logger
 	health  bool // this port tells about health
 	api     atomic.Pointer[API]
@@ -41,10 +44,11 @@ func (d *Door) Leave() { d.leaving.Store(true) }
 
 // ServeHTTP implements http.Handler.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	handling(r)
 	w = closing{w, &d.leaving}
 	path := ""
 	if d.health {
-		path = r.URL.Path
+		path = r.URL.EscapedPath()
 	}
 	stopping := d.leaving.Load() && path == "/readyz"
 	if a := d.api.Load(); a != nil && !stopping {
@@ -52,7 +56,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	given := newAnswer()
-	x := &exchange{requestID: requestID(r.Header), path: r.URL.EscapedPath()}
+	x := &exchange{requestID: requestID(r.Header), path: r.URL.EscapedPath(), publicURL: d.PublicURL}
 	switch path {
 	case "/healthz":
 		writeJSON(given, http.StatusOK, "application/json", healthBody{"ok"})
@@ -84,8 +88,8 @@ func (c closing) WriteHeader(status int) {
 	c.ResponseWriter.WriteHeader(status)
 }
 
-// Server returns an http.Server for the door with every limit set; callers choose the listener. Its Shutdown first answers the
-// requests that wait for an order's end with the order as it stands.
+// Server returns an http.Server for the door with every limit set; callers choose the listener and wrap it in Listener. Its Shutdown first
+// answers the requests that wait for an order's end with the order as it stands.
 func (d *Door) Server() *http.Server {
 	server := &http.Server{
 		Handler:           d,
@@ -95,7 +99,10 @@ func (d *Door) Server() *http.Server {
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+
+		DisableGeneralOptionsHandler: true, // OPTIONS * comes to the handler like any other request
 	}
+	watchConnections(server)
 	server.RegisterOnShutdown(func() {
 		if a := d.api.Load(); a != nil {
 			a.drain()

@@ -25,6 +25,7 @@ type exchange struct {
 	requestID string
 	path      string
 	source    string
+	publicURL string
 	// ctx ends with the request: its client left, or it was answered.
 	ctx   context.Context
 	guard *time.Timer
@@ -74,7 +75,11 @@ func (a *API) handle(h func(c *gin.Context) error) gin.HandlerFunc {
 		ctx, cancel := context.WithTimeout(c.Request.Context(), patience)
 		defer cancel()
 		c.Request = c.Request.WithContext(ctx)
-		if err := h(c); err != nil {
+		err := checkSingle(c.Request.Header)
+		if err == nil {
+			err = h(c)
+		}
+		if err != nil {
 			x.refuse(c.Writer, failureOf(c.Request.Context(), err), err)
 		}
 	}
@@ -89,7 +94,8 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	from := source.OfRequest(r.RemoteAddr, r.Header, a.cfg.TrustedProxies)
 	ctx = source.With(ctx, from)
 	x := &exchange{
-		requestID: requestID(r.Header), path: r.URL.EscapedPath(), source: from, ctx: ctx, guard: time.NewTimer(a.cfg.AnswerWithin),
+		requestID: requestID(r.Header), path: r.URL.EscapedPath(), publicURL: a.cfg.PublicURL, source: from,
+		ctx: ctx, guard: time.NewTimer(a.cfg.AnswerWithin),
 	}
 	defer x.guard.Stop()
 
@@ -104,7 +110,11 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			handled <- given
 		}()
-		a.engine.ServeHTTP(given, r.WithContext(context.WithValue(ctx, exchangeKey{}, x)))
+		asked := r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
+		if asked.Method == http.MethodHead {
+			asked.Method = http.MethodGet // the same headers (RFC 9110, section 9.3.2); net/http leaves the body out
+		}
+		a.engine.ServeHTTP(given, asked)
 	}()
 
 	var given *answer
@@ -115,8 +125,34 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(given, failureOf(ctx, errTooLate), errTooLate)
 	}
 	given.header.Set("X-Request-ID", x.requestID)
+	if at := given.header.Get("Location"); strings.HasPrefix(at, "/") {
+		given.header.Set("Location", pathOf(a.cfg.PublicURL)+at)
+	}
+	a.share(given.header, r)
 	given.send(w)
 	a.record(r, x, given.status, a.now().Sub(began))
+}
+
+// singleHeaders have one value. Of two, a filter in front of us and we could each believe another.
+var singleHeaders = []string{"Authorization", "Content-Type", "Origin"}
+
+func checkSingle(h http.Header) error {
+	for _, name := range singleHeaders {
+		if len(h[name]) > 1 {
+			return &refusal{http.StatusBadRequest, "duplicate_header", "the header " + name + " comes more than once"}
+		}
+	}
+	return nil
+}
+
+// pathOf is the path of a URL like https://shop.example/base; empty where it has none.
+func pathOf(publicURL string) string {
+	_, after, _ := strings.Cut(publicURL, "://")
+	_, path, found := strings.Cut(after, "/")
+	if !found {
+		return ""
+	}
+	return "/" + path
 }
 
 var errPanicked = errors.New("the handler panicked")
@@ -247,6 +283,9 @@ func (w *answer) send(to http.ResponseWriter) {
 	w.WriteHeader(http.StatusOK)
 	for name, values := range w.header {
 		to.Header()[name] = values
+	}
+	if w.status != http.StatusNoContent && w.status != http.StatusNotModified {
+		to.Header().Set("Content-Length", strconv.Itoa(w.body.Len()))
 	}
 	to.WriteHeader(w.status)
 	_, _ = to.Write(w.body.Bytes()) // a client that has left needs no answer

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -40,6 +39,9 @@ var errTooLate = fault.New(fault.Unavailable, "deadline_exceeded", "the answer d
 // nginx's, which load balancers and dashboards know. No client ever sees it.
 const statusClientClosed = 499
 
+// challenge is what a client that has no session is asked for (RFC 6750, section 3).
+const challenge = `Bearer realm="orderly"`
+
 // failure is what a client is told.
 type failure struct {
 	status     int
@@ -70,16 +72,13 @@ func failureOf(ctx context.Context, err error) failure {
 	return failure{status: status, code: f.Code, detail: f.Message, retryAfter: f.RetryAfter}
 }
 
-// problemBase is where each code is identified as a problem type.
-const problemBase = "https://orderly.example.com/problems/"
-
 // problem is a problem document of RFC 9457. Programs act on Code.
 type problem struct {
 	Type      string `json:"type"`
 	Title     string `json:"title"`
 	Status    int    `json:"status"`
 	Detail    string `json:"detail"`
-	Instance  string `json:"instance"`
+	Instance  string `json:"instance,omitempty"` // empty where the request line could not be read
 	Code      string `json:"code"`
 	RequestID string `json:"request_id"`
 }
@@ -91,26 +90,21 @@ func (x *exchange) refuse(w http.ResponseWriter, f failure, cause error) {
 	x.mu.Unlock()
 
 	h := w.Header()
-	if f.status == http.StatusUnauthorized {
-		h.Set("WWW-Authenticate", "Bearer")
+	if f.status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
+		h.Set("WWW-Authenticate", challenge)
 	}
 	if f.status == http.StatusServiceUnavailable || f.status == http.StatusTooManyRequests {
 		retryAfter(h, f.retryAfter)
 	}
-	title := strings.ReplaceAll(f.code, "_", " ")
+	instance := x.path
+	if instance != "" {
+		instance = pathOf(x.publicURL) + instance
+	}
+	// Without a public URL the type is an absolute path, which RFC 9457 (section 3.1.1) asks of a type that is a relative reference.
 	writeJSON(w, f.status, "application/problem+json", problem{
-		Type: problemBase + f.code, Title: strings.ToUpper(title[:1]) + title[1:], Status: f.status, Detail: f.detail,
-		Instance: x.path, Code: f.code, RequestID: x.requestID,
+		Type: x.publicURL + "/problems/" + f.code, Title: titleOf(f.code), Status: f.status, Detail: f.detail,
+		Instance: instance, Code: f.code, RequestID: x.requestID,
 	})
-}
-
-func unknownRoute(*gin.Context) error {
-	return &refusal{http.StatusNotFound, "route_not_found", "there is nothing at this address; /openapi.yaml lists what there is"}
-}
-
-// methodNotAllowed relies on gin for the Allow header.
-func methodNotAllowed(*gin.Context) error {
-	return &refusal{http.StatusMethodNotAllowed, "method_not_allowed", "this address has other methods; see Allow"}
 }
 
 func answerJSON(c *gin.Context, status int, body any) error {

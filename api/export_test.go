@@ -19,3 +19,21 @@ func (a *API) Routes() []string {
 	}
 	return routes
 }
+
+// ProblemTypes is the status of each code in the table of codes.
+func ProblemTypes() map[string]int {
+	statuses := map[string]int{}
+	for _, p := range problemTypes {
+		statuses[p.code] = p.status
+	}
+	return statuses
+}
+
+// LimitCodes are the codes of refusals by limits.
+func LimitCodes() []string {
+	var codes []string
+	for _, l := range limits {
+		codes = append(codes, limitCodePrefix+l.name)
+	}
+	return codes
+}

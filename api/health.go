@@ -88,6 +88,6 @@ func (a *API) look(ctx context.Context, checks []Check) []error {
 var document []byte
 
 func (a *API) openapi(c *gin.Context, _ login) error {
-	c.Data(http.StatusOK, "application/yaml", document)
+	writeKept(c, keptForMinutes, "application/yaml", document)
 	return nil
 }

@@ -42,7 +42,7 @@ func (a *API) listOrders(c *gin.Context, who login) error {
 		// Relative to the request's own address (RFC 3986, section 5.2.2), so that it is right behind any proxy.
 		c.Header("Link", "<?"+next.Encode()+`>; rel="next"`)
 	}
-	return answerJSON(c, http.StatusOK, body)
+	return answerKept(c, keptAndAsked, body)
 }
 
 // queryOf reads the parameters of a list of this customer's orders.

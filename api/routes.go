@@ -33,6 +33,7 @@ var routes = []route{
 	{"GET", "/v1/orders", customer, (*API).listOrders},
 	{"GET", "/v1/orders/:id", customer, (*API).showOrder},
 	{"GET", "/openapi.yaml", stranger, (*API).openapi},
+	{"GET", "/problems/:code", stranger, (*API).problemPage},
 }
 
 func (a *API) addRoutes() {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"net/http"
 	"slices"
 	"time"
 
@@ -91,7 +90,7 @@ func (a *API) showOrder(c *gin.Context, who login) error {
 		}
 		return mails, err
 	})
-	return answerJSON(c, http.StatusOK, body)
+	return answerKept(c, keptAndAsked, body)
 }
 
 // timelineOf sorts by time, which is the saga's order as far as clocks agree. One source's events keep their sequence even where
@@ -150,7 +149,7 @@ func (a *API) products(c *gin.Context, _ login) error {
 			products[i].Available = &left
 		}
 	}
-	return answerJSON(c, http.StatusOK, struct {
+	return answerKept(c, keptBriefly, struct {
 		Products []productBody `json:"products"`
 	}{products})
 }

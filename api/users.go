@@ -18,14 +18,18 @@ type login struct {
 	token  string
 }
 
-// signedIn returns who is asking: the customer of the session whose token the request bears.
+// signedIn returns who is asking: the customer of the session whose token the request bears. Only a token that was sent can be called
+// invalid (RFC 6750, section 3.1).
 func (a *API) signedIn(c *gin.Context) (login, error) {
 	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return login{}, fault.New(fault.Unauthenticated, "no_session", "send Authorization: Bearer with the token of a session")
 	}
-	token = strings.TrimSpace(token)
 	session, err := a.cfg.Users.Authenticate(c.Request.Context(), token)
+	if fault.KindOf(err) == fault.Unauthenticated {
+		c.Header("WWW-Authenticate", challenge+`, error="invalid_token"`)
+	}
 	if err != nil {
 		return login{}, err
 	}

@@ -117,14 +117,16 @@ func setup(t *testing.T, change ...func(w *world)) *world {
 	require.NoError(t, w.cfg.Orders.AddProducts(ctx, []orders.Product{
 		{SKU: "MUG-EUR", Name: "Mug", PriceMinor: 1000, Currency: "EUR"},
 		{SKU: "TEA-USD", Name: "Tea", PriceMinor: 450, Currency: "USD"},
-		{SKU: "YACHT-EUR", Name: "Yacht", PriceMinor: 900_000_000_000_000_000, Currency: "EUR"},
+		{SKU: "YACHT-EUR", Name: "Yacht", PriceMinor: 900_000_000_000_000, Currency: "EUR"},
 	}))
 	require.NoError(t, w.cfg.Stock.AddStock(ctx, []inventory.Quantity{{SKU: "MUG-EUR", Quantity: 7}, {SKU: "TEA-USD"}}))
 
 	w.server = httptest.NewUnstartedServer(nil)
 	door := api.NewDoor(log)
+	door.PublicURL = w.cfg.PublicURL
 	door.Open(api.New(w.cfg))
 	w.server.Config = door.Server()
+	w.server.Listener = door.Listener(w.server.Listener)
 	w.server.Start()
 	t.Cleanup(w.server.Close)
 	return w
@@ -225,7 +227,9 @@ func (w *world) try(method, path, body string, headers ...string) reply {
 	}
 	defer func() { _ = response.Body.Close() }()
 	given, err := io.ReadAll(response.Body)
-	return reply{response.StatusCode, response.Header, string(given), err}
+	r := reply{response.StatusCode, response.Header, string(given), err}
+	w.checkDocument(method, path, r)
+	return r
 }
 
 func (w *world) do(method, path, body string, headers ...string) reply {
@@ -284,10 +288,10 @@ func requireProblem(t *testing.T, r reply, status int, code string) {
 	require.Equal(t, code, r.field("code"), r.body)
 	require.Equal(t, "application/problem+json", r.header.Get("Content-Type"))
 	require.Equal(t, "request-1", r.field("request_id"))
-	require.Equal(t, "https://orderly.example.com/problems/"+code, r.field("type"))
+	require.Equal(t, "/problems/"+code, r.field("type"))
 	require.NotEmpty(t, r.field("detail"))
 	if status == http.StatusUnauthorized {
-		require.Equal(t, "Bearer", r.header.Get("WWW-Authenticate"))
+		require.Contains(t, r.header.Get("WWW-Authenticate"), `Bearer realm="orderly"`)
 	}
 	if status == http.StatusServiceUnavailable {
 		require.NotEmpty(t, r.header.Get("Retry-After"))

@@ -27,7 +27,8 @@ func openFront(p process, name string, door *api.Door, setting, addr string) (*f
 	if err != nil {
 		return nil, err
 	}
-	f := &front{name: name, door: door, serving: lifecycle.Serve(door.Server(), listener), addr: listener.Addr()}
+	door.PublicURL = p.cfg.PublicURL
+	f := &front{name: name, door: door, serving: lifecycle.Serve(door.Server(), door.Listener(listener)), addr: listener.Addr()}
 	p.closers.Add(f.serving.Close)
 	return f, nil
 }

@@ -19,7 +19,10 @@ func (n *Node) openDoors() {
 
 // edge is what each port needs, and the health of this process.
 func (n *Node) edge() api.Config {
-	cfg := api.Config{Registerer: n.metrics, Gatherer: n.metrics, Logger: n.log, Now: n.now}
+	cfg := api.Config{
+		PublicURL: n.cfg.PublicURL, CORSOrigins: n.cfg.CORSOrigins,
+		Registerer: n.metrics, Gatherer: n.metrics, Logger: n.log, Now: n.now,
+	}
 	cfg.TrustedProxies, _ = source.ParseNetworks(n.cfg.TrustedProxies) // checked before
 	for _, s := range n.roles.services() {
 		st := n.stores[s.Name]

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"example.com/orderly/internal/money"
+	"example.com/orderly/internal/orders"
 )
 
 // productFields are the fields of a product in a list. Each of them is written there, so that a misspelt one is not taken for a zero.
@@ -124,8 +125,12 @@ func (p Product) check() error {
 		return errors.New("sku and name can't be empty")
 	case slices.ContainsFunc([]string{p.SKU, p.Name}, func(text string) bool { return strings.ContainsRune(text, 0) }):
 		return errors.New("sku and name can't hold a NUL")
+	case orders.CheckSKU(p.SKU) != nil:
+		return orders.CheckSKU(p.SKU)
 	case unknown != nil:
 		return unknown
+	case p.PriceMinor > orders.MaxMinor:
+		return fmt.Errorf("price_minor can't be %d: it is at most %d", p.PriceMinor, int64(orders.MaxMinor))
 	case p.PriceMinor <= 0:
 		return fmt.Errorf("price_minor can't be %d: it is above zero, in minor units (1000 for 10.00 EUR)", p.PriceMinor)
 	case p.OnHand < 0:

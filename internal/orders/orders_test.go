@@ -45,7 +45,7 @@ func openShop(t *testing.T, open testenv.Open) shop {
 		{SKU: "mug", Name: "Mug", PriceMinor: 10_00, Currency: "EUR"},
 		{SKU: "pot", Name: "Tea pot", PriceMinor: 10_00, Currency: "EUR"},
 		{SKU: "gum", Name: "Chewing gum", PriceMinor: 3, Currency: "USD"},
-		{SKU: "isle", Name: "Island", PriceMinor: 1<<62 + 1, Currency: "EUR"},
+		{SKU: "isle", Name: "Island", PriceMinor: orders.MaxMinor, Currency: "EUR"},
 	}))
 	return s
 }

@@ -32,8 +32,8 @@ type Placement struct {
 	Lines          []Wanted
 }
 
-// CheckForm refuses what no price list and no provider could make valid: Invalid idempotency_key_invalid or
-// payment_method_invalid.
+// CheckForm refuses what no price list and no provider could make valid: Invalid idempotency_key_invalid, payment_method_invalid or
+// invalid_sku.
 func (p Placement) CheckForm() error {
 	if !keyForm.MatchString(p.IdempotencyKey) {
 		return fault.New(fault.Invalid, "idempotency_key_invalid", "the idempotency key is 1 to 255 printable ASCII characters without spaces")
@@ -41,6 +41,11 @@ func (p Placement) CheckForm() error {
 	if !paymenttoken.Valid(p.PaymentMethod) {
 		return fault.New(fault.Invalid, "payment_method_invalid",
 			"the payment method is a token of the payment provider such as pm_card_visa; card numbers are never accepted")
+	}
+	for i, line := range p.Lines {
+		if err := CheckSKU(line.SKU); err != nil {
+			return fault.New(fault.Invalid, "invalid_sku", "line %d: %v", i+1, err)
+		}
 	}
 	return nil
 }

@@ -42,9 +42,11 @@ func TestPlaceRefusesWhatCannotBeAnOrder(t *testing.T) {
 		{"a negative quantity", "invalid_quantity", lines(tea, orders.Wanted{SKU: "mug", Quantity: -1})},
 		{"a quantity of 10001", "invalid_quantity", lines(orders.Wanted{SKU: "tea", Quantity: 10_001})},
 		{"an unknown SKU after a known one", "unknown_sku", lines(tea, orders.Wanted{SKU: "unicorn", Quantity: 1})},
-		{"no SKU", "unknown_sku", lines(orders.Wanted{Quantity: 1})},
-		{"a SKU no database can store", "unknown_sku", lines(orders.Wanted{SKU: "te\x00a", Quantity: 1})},
-		{"a SKU that is not UTF-8", "unknown_sku", lines(orders.Wanted{SKU: "te\xffa", Quantity: 1})},
+		{"no SKU", "invalid_sku", lines(orders.Wanted{Quantity: 1})},
+		{"a SKU no database can store", "invalid_sku", lines(orders.Wanted{SKU: "te\x00a", Quantity: 1})},
+		{"a SKU that is not UTF-8", "invalid_sku", lines(orders.Wanted{SKU: "te\xffa", Quantity: 1})},
+		{"a SKU of 201 characters", "invalid_sku", lines(tea, orders.Wanted{SKU: strings.Repeat("é", 201), Quantity: 1})},
+		{"an unknown SKU of 200 characters", "unknown_sku", lines(orders.Wanted{SKU: strings.Repeat("é", 200), Quantity: 1})},
 		{"two currencies", "mixed_currencies", lines(tea, orders.Wanted{SKU: "gum", Quantity: 1})},
 		{"a line that overflows", "amount_overflow", lines(orders.Wanted{SKU: "isle", Quantity: 2})},
 		{"a sum that overflows", "amount_overflow", lines(orders.Wanted{SKU: "isle", Quantity: 1}, orders.Wanted{SKU: "isle", Quantity: 1})},
@@ -62,6 +64,14 @@ func TestPlaceRefusesWhatCannotBeAnOrder(t *testing.T) {
 				require.Equal(t, before, s.rows(t), "something was stored")
 			})
 		}
+
+		t.Run("the largest total is taken, and more is not", func(t *testing.T) {
+			order, _, err := s.Place(s.ctx, s.anew(orders.Wanted{SKU: "isle", Quantity: 1}))
+			require.NoError(t, err)
+			require.EqualValues(t, 9_007_199_254_740_991, order.Total.Minor)
+			_, _, err = s.Place(s.ctx, s.anew(orders.Wanted{SKU: "isle", Quantity: 1}, tea))
+			requireFault(t, err, fault.Invalid, "amount_overflow")
+		})
 
 		t.Run("a refused request leaves its key free", func(t *testing.T) {
 			p := s.anew(orders.Wanted{SKU: "unicorn", Quantity: 1})

@@ -4,18 +4,36 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/jmoiron/sqlx"
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/money"
+	"example.com/orderly/internal/paymenttoken"
 )
 
 const (
 	maxLines    = 100
 	maxQuantity = 10_000
+	maxSKU      = 200
 )
+
+// MaxMinor is the largest price and the largest total of an order, in minor units. It is the largest whole number that all readers of JSON
+// read exactly (RFC 8259, section 6; RFC 7493, section 2.2): JavaScript has no other numbers than those of IEEE 754.
+const MaxMinor = 1<<53 - 1
+
+// CheckSKU says what is wrong with an SKU that no price list can have: it has 1 to 200 characters, none of them a control character.
+func CheckSKU(sku string) error {
+	if count := utf8.RuneCountInString(sku); count < 1 || count > maxSKU || !utf8.ValidString(sku) || strings.ContainsFunc(sku, unicode.IsControl) {
+		return fmt.Errorf("an SKU has 1 to %d characters, none of them a control character", maxSKU)
+	}
+	return nil
+}
 
 // Product is an entry of the price list.
 type Product struct {
@@ -46,6 +64,12 @@ func (s *Service) AddProducts(ctx context.Context, products []Product) error {
 		for _, p := range products {
 			if _, err := money.New(p.PriceMinor, p.Currency); err != nil {
 				return fmt.Errorf("product %s: %w", p.SKU, err)
+			}
+			if err := CheckSKU(p.SKU); err != nil {
+				return err
+			}
+			if p.PriceMinor > MaxMinor {
+				return fmt.Errorf("product %s: its price is above %d minor units", p.SKU, int64(MaxMinor))
 			}
 			if _, err := tx.Exec(ctx, `
 				INSERT INTO prices (sku, name, price_minor, currency) VALUES (?, ?, ?, ?) ON CONFLICT (sku) DO NOTHING`,
@@ -79,7 +103,7 @@ func quote(ctx context.Context, tx *database.Tx, wanted []Wanted) ([]Line, money
 		}
 		p, known := prices[w.SKU]
 		if !known {
-			return nil, total, fault.New(fault.Invalid, "unknown_sku", "line %d: there is no product %q", i+1, w.SKU)
+			return nil, total, fault.New(fault.Invalid, "unknown_sku", "line %d: there is no product %s", i+1, shown(w.SKU))
 		}
 		amount, err := money.Money{Minor: p.PriceMinor, Currency: p.Currency}.Times(w.Quantity)
 		if err != nil {
@@ -93,7 +117,19 @@ func quote(ctx context.Context, tx *database.Tx, wanted []Wanted) ([]Line, money
 		}
 		lines = append(lines, Line{SKU: p.SKU, Name: p.Name, Quantity: w.Quantity, UnitPriceMinor: p.PriceMinor})
 	}
+	if total.Minor > MaxMinor {
+		return nil, total, fault.New(fault.Invalid, "amount_overflow",
+			"the total is above %d minor units, the largest number that every client reads exactly", int64(MaxMinor))
+	}
 	return lines, total, nil
+}
+
+// shown is an SKU fit to be sent back to the customer.
+func shown(sku string) string {
+	if len(sku) > 64 || paymenttoken.HoldsCardNumber(sku) {
+		return "with that SKU"
+	}
+	return strconv.Quote(sku)
 }
 
 // pricesOf is the part of the price list that is wanted, by SKU.

@@ -42,6 +42,7 @@ type Config struct {
 
 	Data           string `env:"ORDERLY_DATA" envDefault:".orderly"`
 	APIAddr        string `env:"ORDERLY_API_ADDR" envDefault:"127.0.0.1:8080"`
+	PublicURL      string `env:"ORDERLY_PUBLIC_URL"`
 	HealthAddr     string `env:"ORDERLY_HEALTH_ADDR"`
 	PprofAddr      string `env:"ORDERLY_PPROF_ADDR"`
 	SandboxAddr    string `env:"ORDERLY_SANDBOX_ADDR" envDefault:"127.0.0.1:8090"`
@@ -62,6 +63,8 @@ type Config struct {
 	LimitOrders         string `env:"ORDERLY_LIMIT_ORDERS" envDefault:"60/1m"`
 	// LimitExempt are the sources that meet no limit; empty where the command decides, "none" for none.
 	LimitExempt string `env:"ORDERLY_LIMIT_EXEMPT"`
+	// CORSOrigins are the origins whose pages may read answers of the API; empty for none.
+	CORSOrigins []string `env:"ORDERLY_CORS_ORIGINS"`
 
 	// TemporalRetention is how long a namespace keeps closed sagas; zero leaves an existing one alone.
 	TemporalRetention time.Duration `env:"ORDERLY_TEMPORAL_RETENTION"`
@@ -106,6 +109,10 @@ func FromEnvironment(services []string) (Config, error) {
 	for _, secret := range []*string{&cfg.DatabaseURL, &cfg.RedisURL, &cfg.RabbitMQURL, &cfg.SMTPURL, &cfg.StripeAPIKey, &cfg.StripeAPIURL} {
 		*secret = strings.TrimSpace(*secret)
 	}
+	for i, origin := range cfg.CORSOrigins {
+		cfg.CORSOrigins[i] = strings.TrimSpace(origin)
+	}
+	cfg.PublicURL = strings.TrimRight(strings.TrimSpace(cfg.PublicURL), "/")
 	cfg.Notes = cfg.dropServiceLinks()
 	return cfg, cfg.Check()
 }
@@ -146,6 +153,9 @@ func (c Config) Check() error {
 		if err := checkURL(u.name, u.value, u.schemes); err != nil {
 			return err
 		}
+	}
+	if err := c.checkAddresses(); err != nil {
+		return err
 	}
 	for service, own := range c.OwnDatabases {
 		if strings.HasPrefix(own, "sqlite:") {

@@ -18,14 +18,20 @@ type arrivalKey struct{}
 // watchArrivals makes the server tell of its connections. A request has begun once the handler has it: net/http drops one that it has read
 // when Shutdown begins before that.
 func watchArrivals(server *http.Server) *arrivals {
-	a, handler := new(arrivals), server.Handler
+	a, handler, connContext, connState := new(arrivals), server.Handler, server.ConnContext, server.ConnState
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		arrival := new(sync.Once)
 		a.waiting.Add(1)
 		a.open.Store(conn, arrival)
+		if connContext != nil {
+			ctx = connContext(ctx, conn)
+		}
 		return context.WithValue(ctx, arrivalKey{}, arrival)
 	}
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		if connState != nil {
+			connState(conn, state)
+		}
 		if state != http.StateClosed && state != http.StateHijacked {
 			return
 		}

@@ -16,7 +16,7 @@ type Serving struct {
 	ended    chan error
 }
 
-// Serve begins to serve what connects to the listener. The server has a Handler, and no ConnContext or ConnState of its own.
+// Serve begins to serve what connects to the listener. The server has a Handler.
 func Serve(server *http.Server, listener net.Listener) Serving {
 	s := Serving{server: server, listener: listener, arrivals: watchArrivals(server), ended: make(chan error, 1)}
 	go func() { s.ended <- server.Serve(listener) }()
