@@ -32,7 +32,8 @@ func sandboxCommand() *cobra.Command {
 				return fmt.Errorf("can't listen on %s (%w); choose another address with ORDERLY_SANDBOX_ADDR", cfg.SandboxAddr, err)
 			}
 			provider, err := sandbox.Open(cmd.Context(), sandbox.Config{
-				Dir: filepath.Join(cfg.Data, "sandbox"), APIKey: cfg.StripeAPIKey, Now: time.Now, Logger: cfg.Logger(cmd.ErrOrStderr()),
+				Dir: filepath.Join(cfg.Data, "sandbox"), Addr: cfg.SandboxAddr, APIKey: cfg.StripeAPIKey, Now: time.Now,
+				Logger: cfg.Logger(cmd.ErrOrStderr()),
 			})
 			if err != nil {
 				return errors.Join(err, listener.Close())

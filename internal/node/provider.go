@@ -32,7 +32,9 @@ func openProvider(ctx context.Context, p process) (_ *provider, err error) {
 		if pr.listener, err = bind(p, "ORDERLY_SANDBOX_ADDR", p.cfg.SandboxAddr); err != nil {
 			return nil, err
 		}
-		pr.sandbox, err = sandbox.Open(ctx, sandbox.Config{Dir: filepath.Join(p.cfg.Data, "sandbox"), Now: p.now, Logger: p.log})
+		pr.sandbox, err = sandbox.Open(ctx, sandbox.Config{
+			Dir: filepath.Join(p.cfg.Data, "sandbox"), Addr: p.cfg.SandboxAddr, Now: p.now, Logger: p.log,
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -75,6 +75,7 @@ func TestBookFollowsTheModel(t *testing.T) {
 // serve sends one request past the network.
 func (m *model) serve(method, path, key string, form url.Values) (int, string) {
 	req := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
+	req.Host = "localhost"
 	req.Header.Set("Authorization", "Bearer "+testKey)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if key != "" {

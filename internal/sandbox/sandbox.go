@@ -30,6 +30,9 @@ var ErrLiveKey = errors.New("the sandbox payment provider refuses to start besid
 type Config struct {
 	// Dir is the folder of the book; it is made if missing. One process at a time.
 	Dir string
+	// Addr is host:port as the sandbox was told to listen on. Its book and its controls are only shown to who asks by it, or by a name or
+	// an address of the loopback interface.
+	Addr string
 	// APIKey is the Stripe key this installation is configured with. It is only looked at to refuse a live one.
 	APIKey string
 	// Now is the provider's clock.
@@ -88,7 +91,8 @@ func (s *Sandbox) Close() error {
 }
 
 // Handler serves Stripe's API under /v1, the book under /book, the test payment methods under /payment_methods and the switches
-// for tests under /sandbox. Only /v1 asks for a key: the rest is for the machine it runs on, so listen on loopback only.
+// for tests under /sandbox. Only /v1 asks for a key: the rest is for the machine it runs on, so listen on loopback only. Requests for the rest
+// are refused (403) when they name another host or come from a page of another origin.
 func (s *Sandbox) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/payment_intents", s.post("create", createIntent))
@@ -112,5 +116,5 @@ func (s *Sandbox) Handler() http.Handler {
 	mux.HandleFunc("DELETE /sandbox/holds/{id}", s.releaseHold)
 	mux.HandleFunc("PUT /sandbox/outage", s.setOutage)
 	mux.HandleFunc("GET /sandbox/calls", s.listCalls)
-	return mux
+	return s.guard(mux)
 }
