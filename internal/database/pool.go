@@ -70,7 +70,7 @@ func postgresPool(rawURL string, seen *watch, settings []string) (pool *sql.DB, 
 	return pool, byTx, nil
 }
 
-// SQLitePool opens the file at path for writing; the file and its folder are made when missing. SQLite allows one writer: one
+// SQLitePool opens the file at path for writing; the file and its folder are made when missing, for this user alone. SQLite allows one writer: one
 // connection whose transactions take the write lock at BEGIN never has to upgrade a read lock, which is what makes SQLITE_BUSY
 // unavoidable.
 func SQLitePool(path string) (*sql.DB, error) { return sqlitePool(path, newWatch()) }
@@ -79,9 +79,12 @@ func sqlitePool(path string, seen *watch) (*sql.DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
+	if err := sqlite.MakePrivate(path); err != nil {
+		return nil, err
+	}
 	pool := sqlite.Open(sqliteDSN(path), seen.saw)
 	pool.SetMaxOpenConns(1)
-	if err := pool.Ping(); err != nil { // this makes the file
+	if err := pool.Ping(); err != nil {
 		return nil, errors.Join(classify(err), pool.Close())
 	}
 	return pool, nil

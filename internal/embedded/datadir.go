@@ -16,8 +16,8 @@ type DirLock struct {
 	file *os.File
 }
 
-// LockDir creates the folder if it is not there, readable by this user only, and takes it for this process. Where
-// another process has it, the error is one line that names the folder, that process and the way out.
+// LockDir creates the folder if it is not there, readable by this user only, and takes it for this process. One that is there loses what it
+// gives to other users (tighten). Where another process has it, the error is one line that names the folder, that process and the way out.
 func LockDir(dir string) (*DirLock, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -25,6 +25,9 @@ func LockDir(dir string) (*DirLock, error) {
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create data folder %s: %w", dir, err)
+	}
+	if err := tighten(dir); err != nil {
+		return nil, err
 	}
 	file, taken, err := tryLock(filepath.Join(dir, "lock"))
 	if err != nil {

@@ -81,6 +81,9 @@ CREATE TABLE IF NOT EXISTS habits_fired (
 // openBook uses one connection with an exclusive lock on the file: transactions are then serial, which is all the atomicity the
 // transitions need, and a second process is told at once instead of corrupting the in-flight bookkeeping of the first.
 func openBook(ctx context.Context, path string) (*sql.DB, error) {
+	if err := sqlite.MakePrivate(path); err != nil {
+		return nil, fmt.Errorf("make the sandbox's book %s: %w", path, err)
+	}
 	pragmas := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(5000)", "locking_mode(EXCLUSIVE)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)",
 	}}
