@@ -76,7 +76,7 @@ func (d document) operation(method, path string) (answers map[string]response, o
 // anyRequest is what the document says of every request: the codes of each status.
 func (d document) anyRequest() map[string][]string {
 	codes := map[string][]string{}
-	for _, line := range regexp.MustCompile("(?m)^- (\\d{3}) (.*)$").FindAllStringSubmatch(d.Components.Responses["Any"].Description, -1) {
+	for _, line := range regexp.MustCompile(`(?m)^- (\d{3}) (.*)$`).FindAllStringSubmatch(d.Components.Responses["Any"].Description, -1) {
 		codes[line[1]] = codesIn(line[2])
 	}
 	return codes
@@ -110,7 +110,7 @@ func (d document) missing(method, path string, r reply) string {
 			return "the code " + code
 		}
 		for _, name := range []string{
-			"Allow", "ETag", "Idempotency-Replayed", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate",
+			"Allow", "ETag", "Idempotency-Replayed", "Link", "Location", "Preference-Applied", "Retry-After", "WWW-Authenticate",
 		} {
 			if r.header.Get(name) != "" && said.Headers[name] == nil {
 				return "the header " + name

@@ -5,11 +5,15 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
 
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/paymenttoken"
 )
 
 // statuses is the one table from a service's failure to a status. Nothing else here looks at kinds.
@@ -78,7 +82,7 @@ type problem struct {
 	Title     string `json:"title"`
 	Status    int    `json:"status"`
 	Detail    string `json:"detail"`
-	Instance  string `json:"instance,omitempty"` // empty where the request line could not be read
+	Instance  string `json:"instance,omitempty"` // empty where the request line can't be read or must not be repeated
 	Code      string `json:"code"`
 	RequestID string `json:"request_id"`
 }
@@ -97,6 +101,9 @@ func (x *exchange) refuse(w http.ResponseWriter, f failure, cause error) {
 		retryAfter(h, f.retryAfter)
 	}
 	instance := x.path
+	if slices.ContainsFunc(strings.Split(instance, "/"), mayBeCard) {
+		instance = ""
+	}
 	if instance != "" {
 		instance = pathOf(x.publicURL) + instance
 	}
@@ -105,6 +112,11 @@ func (x *exchange) refuse(w http.ResponseWriter, f failure, cause error) {
 		Type: x.publicURL + "/problems/" + f.code, Title: titleOf(f.code), Status: f.status, Detail: f.detail,
 		Instance: instance, Code: f.code, RequestID: x.requestID,
 	})
+}
+
+// mayBeCard reports whether a segment of a path could be a card number, which is repeated to no one. Ids have many digits, too.
+func mayBeCard(segment string) bool {
+	return paymenttoken.HoldsCardNumber(segment) && uuid.Validate(segment) != nil
 }
 
 func answerJSON(c *gin.Context, status int, body any) error {

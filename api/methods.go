@@ -30,6 +30,7 @@ func otherMethod(c *gin.Context) error {
 // allowed are the methods of an address: those in the table, which gin has written into Allow, HEAD wherever there is GET, and OPTIONS.
 func allowed(registered string) []string {
 	methods := strings.Split(registered, ", ")
+	slices.Sort(methods) // gin's order is that in which methods first came
 	if get := slices.Index(methods, http.MethodGet); get >= 0 {
 		methods = slices.Insert(methods, get+1, http.MethodHead)
 	}
