@@ -77,12 +77,11 @@ const answerWithin = 5 * time.Second
 
 // API is the http.Handler of all routes. Safe for concurrent use.
 type API struct {
-	cfg     Config
-	log     *slog.Logger
-	now     func() time.Time
-	engine  *gin.Engine
-	metrics metrics
-	// limitMetrics are of the customers' port alone.
+	cfg          Config
+	log          *slog.Logger
+	now          func() time.Time
+	engine       *gin.Engine
+	metrics      metrics
 	limitMetrics limitMetrics
 	// draining ends when the server begins to shut down.
 	draining context.Context
@@ -92,7 +91,6 @@ type API struct {
 // New returns the API. It makes no call.
 func New(cfg Config) *API {
 	a := newEdge(cfg)
-	a.limitMetrics = newLimitMetrics(cfg.Registerer)
 	if !cfg.HealthElsewhere {
 		a.addHealth()
 	}
@@ -123,6 +121,7 @@ func newEdge(cfg Config) *API {
 		cfg.Gatherer = prometheus.DefaultGatherer
 	}
 	a := &API{cfg: cfg, log: cfg.Logger, now: cfg.Now, engine: gin.New(), metrics: newMetrics(cfg.Registerer)}
+	a.limitMetrics = newLimitMetrics(cfg.Registerer)
 	a.draining, a.drain = context.WithCancel(context.Background())
 	// The error only reports addresses that cannot be read, and there are none: gin is not asked who is calling, internal/source is.
 	_ = a.engine.SetTrustedProxies(nil)

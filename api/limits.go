@@ -134,11 +134,20 @@ func (a *API) beginLogin(c *gin.Context, email string) (attempt, error) {
 	return try, nil
 }
 
-// notFailed says that the password was right, or that it was not looked at.
-func (t attempt) notFailed() {
-	t.api.giveBack(t.c, failedLoginLimit, t.source)
+// end says what came of the log-in. Only a wrong password counts for the account. One that waited in vain to be looked at counts for its source:
+// otherwise a flood would go on to fill the queue in which others wait.
+func (t attempt) end(err error) {
+	if fault.KindOf(err) == fault.Unauthenticated {
+		return
+	}
 	t.api.giveBack(t.c, wrongPasswordLimit, t.account)
+	if fault.CodeOf(err) != codeBusy {
+		t.api.giveBack(t.c, failedLoginLimit, t.source)
+	}
 }
+
+// codeBusy is the code of a password that was not looked at because too many wait.
+const codeBusy = "busy"
 
 // tellLimit adds to the fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10): of the policy the quota q in a window of w
 // seconds, and what remains (r) for t seconds.
@@ -176,22 +185,19 @@ const (
 
 func newLimitMetrics(reg prometheus.Registerer) limitMetrics {
 	m := limitMetrics{
-		logins: prometheus.NewCounterVec(prometheus.CounterOpts{
+		logins: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderly_logins_total",
 			Help: "Log-ins by result: right, wrong (password or address), limited, busy (not hashed in time), failed (anything else).",
-		}, []string{"result"}),
-		hits: prometheus.NewCounterVec(prometheus.CounterOpts{
+		}, []string{"result"})),
+		hits: registered(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderly_limits_hit_total", Help: "Requests refused by a limit.",
-		}, []string{"limit"}),
+		}, []string{"limit"})),
 	}
 	for _, result := range []string{loginRight, loginWrong, loginLimited, loginBusy, loginFailed} {
 		m.logins.WithLabelValues(result)
 	}
 	for _, l := range limits {
 		m.hits.WithLabelValues(l.name)
-	}
-	if reg != nil {
-		reg.MustRegister(m.logins, m.hits)
 	}
 	return m
 }
@@ -206,7 +212,7 @@ func (m limitMetrics) countLogin(err error) {
 		result = loginLimited
 	case fault.KindOf(err) == fault.Unauthenticated:
 		result = loginWrong
-	case fault.CodeOf(err) == "busy":
+	case fault.CodeOf(err) == codeBusy:
 		result = loginBusy
 	}
 	m.logins.WithLabelValues(result).Inc()

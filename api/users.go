@@ -101,9 +101,7 @@ func (a *API) passLogin(c *gin.Context, email, password string) (token string, s
 		return "", users.Session{}, err
 	}
 	token, session, err = a.cfg.Users.Login(c.Request.Context(), email, password)
-	if fault.KindOf(err) != fault.Unauthenticated {
-		try.notFailed()
-	}
+	try.end(err)
 	exchangeOf(c).by(session.UserID)
 	return token, session, err
 }

@@ -27,10 +27,10 @@ func (p process) limits() api.Limits {
 	return l
 }
 
-// limiter counts in the Redis of the cache, where there is one and its entries are ours.
+// limiter counts in the Redis of the cache, where its entries are ours. One that is embedded no other process asks, and memory is faster.
 func (n *Node) limiter() *limit.Limiter {
 	o := limit.Options{Registerer: n.metrics, Log: n.log, Now: n.now}
-	if n.cache != nil {
+	if n.cfg.RedisURL != "" {
 		o.Redis = limit.NewRedis(n.cache, n.limitPrefix(), n.users.Claimed)
 	}
 	return limit.New(o)
