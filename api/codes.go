@@ -67,6 +67,8 @@ var problemTypes = []problemType{
 	{"too_many_registrations", 429, "More registrations came from this address than may.", "Wait for as long as Retry-After says."},
 	{"too_many_orders", 429, "More orders came from this customer than may.",
 		"Wait for as long as Retry-After says. Repeating an order with its key is no new order."},
+	{"too_many_open_orders", 429, "As many orders of the customer as may be are not paid for yet.",
+		"Wait until one of them is paid for or has ended; GET /v1/orders?state=pending lists them."},
 	{"header_too_large", 431, "The request line and the headers are larger than 16 KiB together.", "Send fewer or shorter headers."},
 
 	{"internal", 500, "Something went wrong on our side.", "Tell us the request_id, which finds it in our log. Repeat an order with its key only."},

@@ -31,6 +31,8 @@ type Limits struct {
 	Registrations limit.Rate
 	// Orders of a customer, repeated ones not counted.
 	Orders limit.Rate
+	// OpenOrders is how many orders of a customer may wait for their payment at one time.
+	OpenOrders int
 	// Exempt are sources that meet no limit.
 	Exempt source.Networks
 }
@@ -46,7 +48,7 @@ type limited struct {
 	here bool
 }
 
-// limits is the table of limits.
+// limits is the table of limits, open orders apart, which the orders service counts.
 var (
 	requestLimit       = limited{name: "requests", rate: func(l Limits) limit.Rate { return l.Requests }, what: "requests from this address", here: true}
 	loginLimit         = limited{name: "logins", rate: func(l Limits) limit.Rate { return l.Logins }, what: "log-ins from this address"}
@@ -57,6 +59,9 @@ var (
 
 	limits = []limited{requestLimit, loginLimit, failedLoginLimit, wrongPasswordLimit, registrationLimit, orderLimit}
 )
+
+// openOrdersLimit is the name of the limit that the orders service keeps.
+const openOrdersLimit = "open_orders"
 
 // limitCodePrefix begins the code of each refusal by a limit; the name of the limit follows.
 const limitCodePrefix = "too_many_"
@@ -199,6 +204,7 @@ func newLimitMetrics(reg prometheus.Registerer) limitMetrics {
 	for _, l := range limits {
 		m.hits.WithLabelValues(l.name)
 	}
+	m.hits.WithLabelValues(openOrdersLimit)
 	return m
 }
 

@@ -200,6 +200,27 @@ func TestARepeatedOrderIsNotCounted(t *testing.T) {
 	require.Equal(t, "true", w.place(token, "key-2", twoMugs).header.Get("Idempotency-Replayed"))
 }
 
+func TestOpenOrdersAreLimited(t *testing.T) {
+	t.Parallel()
+	exempt, err := source.ParseNetworks("192.0.2.15")
+	require.NoError(t, err)
+	w := limitedWorld(t, api.Limits{OpenOrders: 2, Exempt: exempt})
+	token := w.token("ada")
+	first := w.place(token, "key-1", twoMugs)
+	require.Equal(t, http.StatusAccepted, first.status)
+	require.Equal(t, http.StatusAccepted, w.place(token, "key-2", twoMugs).status)
+	refused := w.place(token, "key-3", twoMugs, from("192.0.2.1"))
+	requireProblem(t, refused, http.StatusTooManyRequests, "too_many_open_orders")
+	require.Equal(t, "10", refused.header.Get("Retry-After"))
+	require.Len(t, w.sagas(), 2)
+	require.Regexp(t, `status=429 .*source=192.0.2.1 .*limit=open_orders`, w.log.String())
+	require.Contains(t, w.do("GET", "/metrics", "").body, `orderly_limits_hit_total{limit="open_orders"} 1`)
+	require.Equal(t, "true", w.place(token, "key-1", twoMugs).header.Get("Idempotency-Replayed"))
+	require.NoError(t, w.complete(t.Context(), first.field("id")))
+	require.Equal(t, http.StatusAccepted, w.place(token, "key-3", twoMugs).status, "a refusal has used up the key")
+	require.Equal(t, http.StatusAccepted, w.place(token, "key-4", twoMugs, from("192.0.2.15")).status)
+}
+
 func TestExemptSourcesMeetNoLimit(t *testing.T) {
 	t.Parallel()
 	exempt, err := source.ParseNetworks("192.0.2.0/28")

@@ -39,6 +39,9 @@ func (a *API) placeOrder(c *gin.Context, who login) error {
 	if err := p.CheckForm(); err != nil {
 		return err
 	}
+	if !a.exempt(c.Request.Context()) {
+		p.MostOpen = a.cfg.Limits.OpenOrders
+	}
 	order, repeated, err := a.accept(c, p)
 	if err != nil {
 		return err

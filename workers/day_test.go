@@ -48,6 +48,7 @@ func (s *shop) acts(tag string) []act {
 	placement := func(n int) orders.Placement {
 		return orders.Placement{
 			CustomerID: "c-1", IdempotencyKey: fmt.Sprint(tag, "-", n), PaymentMethod: "pm_card_visa", Lines: []orders.Wanted{{SKU: "tea", Quantity: 1}},
+			MostOpen: 1000,
 		}
 	}
 	var placed []orders.Order

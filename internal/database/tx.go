@@ -106,6 +106,16 @@ func (tx *Tx) LockRows() string {
 	return ""
 }
 
+// LockName keeps other transactions that lock this name waiting until this one ends, also where there is no row yet that could be locked.
+// SQLite's transactions already hold the only write lock.
+func (tx *Tx) LockName(ctx context.Context, name string) error {
+	if tx.db.engine != PostgreSQL {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`, name)
+	return err
+}
+
 // Attempt runs work so that its statements can be taken back alone: when work returns an error they are, and the
 // transaction goes on.
 func (tx *Tx) Attempt(ctx context.Context, work func() error) error {

@@ -23,6 +23,7 @@ func (p process) limits() api.Limits {
 		Requests: rate(p.cfg.LimitRequests), Logins: rate(p.cfg.LimitLogins), FailedLogins: rate(p.cfg.LimitFailedLogins),
 		WrongPasswords: rate(p.cfg.LimitWrongPasswords), Registrations: rate(p.cfg.LimitRegistrations), Orders: rate(p.cfg.LimitOrders),
 	}
+	l.OpenOrders, _ = p.cfg.OpenOrders()
 	l.Exempt, _ = p.cfg.Exempt(loopback)
 	return l
 }

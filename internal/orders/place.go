@@ -30,6 +30,8 @@ type Placement struct {
 	IdempotencyKey string
 	PaymentMethod  string
 	Lines          []Wanted
+	// MostOpen is how many orders of the customer may be pending at one time, this one included; 0 for any number.
+	MostOpen int
 }
 
 // CheckForm refuses what no price list and no provider could make valid: Invalid idempotency_key_invalid, payment_method_invalid or
@@ -62,7 +64,8 @@ func (p Placement) fingerprint() string {
 
 // Place accepts the order at the prices of this moment: the order, its lines, its idempotency key and order.created are one
 // commit. Repeating the request with the same key returns the same order with repeated set, even if prices have changed since.
-// Invalid: what CheckForm and the quote refuse, and idempotency_key_reused for another request under a known key.
+// Invalid: what CheckForm and the quote refuse, and idempotency_key_reused for another request under a known key. Limited too_many_open_orders
+// where as many orders of the customer are pending as may be; a repeated request is not refused for that.
 func (s *Service) Place(ctx context.Context, p Placement) (order Order, repeated bool, err error) {
 	if err := p.CheckForm(); err != nil {
 		return Order{}, false, err
@@ -83,6 +86,9 @@ func (s *Service) Place(ctx context.Context, p Placement) (order Order, repeated
 				err = fault.New(fault.Unavailable, "idempotency_key_expiring", "this idempotency key is just being forgotten; try again")
 			}
 			orderID = earlier
+			return err
+		}
+		if err := checkOpen(ctx, tx, p); err != nil {
 			return err
 		}
 		order, err = s.insert(ctx, tx, orderID, p)
@@ -114,6 +120,31 @@ func (s *Service) claimKey(ctx context.Context, tx *database.Tx, p Placement, or
 		ON CONFLICT (customer_id, idempotency_key) DO NOTHING`,
 		p.CustomerID, p.IdempotencyKey, p.fingerprint(), orderID, database.At(s.box.Now()))
 	return rows == 1, err
+}
+
+// openPatience is when a customer with too many open orders may ask again: most orders leave pending within seconds.
+const openPatience = 10 * time.Second
+
+// checkOpen counts the customer's pending orders: each holds stock, and no money has been taken for it. Placements of one customer wait for
+// each other, or two at once would both be the last.
+func checkOpen(ctx context.Context, tx *database.Tx, p Placement) error {
+	if p.MostOpen == 0 {
+		return nil
+	}
+	if err := tx.LockName(ctx, "open orders of "+p.CustomerID); err != nil {
+		return err
+	}
+	var open int
+	if err := tx.Get(ctx, &open, `SELECT COUNT(*) FROM orders WHERE customer_id = ? AND state = 'pending'`, p.CustomerID); err != nil {
+		return err
+	}
+	if open < p.MostOpen {
+		return nil
+	}
+	limited := fault.New(fault.Limited, "too_many_open_orders",
+		"%d orders of this customer wait for their payment, and no more may: one must be paid, cancelled or given up first", open)
+	limited.RetryAfter = openPatience
+	return limited
 }
 
 func earlierOrder(ctx context.Context, get database.Getter, p Placement) (orderID string, found bool, err error) {

@@ -54,13 +54,14 @@ type Config struct {
 	LogFormat      string `env:"ORDERLY_LOG_FORMAT" envDefault:"text"`
 	LogLevel       string `env:"ORDERLY_LOG_LEVEL" envDefault:"info"`
 
-	// How much may come of what, as limit.ParseRate reads it. Empty and "off" are no limit.
+	// How much may come of what, as limit.ParseRate reads it, and how many unpaid orders a customer may have. Empty and "off" are no limit.
 	LimitRequests       string `env:"ORDERLY_LIMIT_REQUESTS" envDefault:"3000/1m"`
 	LimitLogins         string `env:"ORDERLY_LIMIT_LOGINS" envDefault:"60/1m"`
 	LimitFailedLogins   string `env:"ORDERLY_LIMIT_FAILED_LOGINS" envDefault:"10/1m"`
 	LimitWrongPasswords string `env:"ORDERLY_LIMIT_WRONG_PASSWORDS" envDefault:"10/15m"`
 	LimitRegistrations  string `env:"ORDERLY_LIMIT_REGISTRATIONS" envDefault:"20/10m"`
 	LimitOrders         string `env:"ORDERLY_LIMIT_ORDERS" envDefault:"60/1m"`
+	LimitOpenOrders     string `env:"ORDERLY_LIMIT_OPEN_ORDERS" envDefault:"20"`
 	// LimitExempt are the sources that meet no limit; empty where the command decides, "none" for none.
 	LimitExempt string `env:"ORDERLY_LIMIT_EXEMPT"`
 	// CORSOrigins are the origins whose pages may read answers of the API; empty for none.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 
 	"example.com/orderly/internal/limit"
 	"example.com/orderly/internal/source"
@@ -20,10 +21,25 @@ func (c Config) checkLimits() error {
 			return fmt.Errorf("%s is malformed: %w", l.name, err)
 		}
 	}
+	if _, err := c.OpenOrders(); err != nil {
+		return fmt.Errorf("ORDERLY_LIMIT_OPEN_ORDERS is malformed: %w", err)
+	}
 	if _, err := c.Exempt(nil); err != nil {
 		return fmt.Errorf("ORDERLY_LIMIT_EXEMPT is malformed: %w", err)
 	}
 	return nil
+}
+
+// OpenOrders is how many unpaid orders a customer may have; 0 for any number.
+func (c Config) OpenOrders() (int, error) {
+	if c.LimitOpenOrders == "" || c.LimitOpenOrders == "off" {
+		return 0, nil
+	}
+	most, err := strconv.Atoi(c.LimitOpenOrders)
+	if err != nil || most < 1 {
+		return 0, fmt.Errorf("%q is neither a number from 1 nor off", c.LimitOpenOrders)
+	}
+	return most, nil
 }
 
 // Exempt are the sources that meet no limit: unless is taken where nothing is set.
