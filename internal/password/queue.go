@@ -9,11 +9,12 @@ import (
 
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/limit"
+	"example.com/orderly/internal/source"
 )
 
 const (
 	// patience is how long a request waits for its turn. It must leave time to hash and to answer within the 5 s that a request has.
-	patience = 3500 * time.Millisecond
+	patience = 4 * time.Second
 	// mostOfSource and mostInAll bound how many requests wait.
 	mostOfSource = 32
 	mostInAll    = 1024
@@ -27,12 +28,12 @@ var (
 )
 
 // queue hands out turns to hash, of which only a few are had at once. A source waits behind its own requests. Of the sources that wait, the
-// one goes first for which least was hashed lately; among equals one from which a right password came before; and among those the one that
-// came last. So a flood waits behind each customer who comes once, also a flood from many sources: each of them is new only once. The last
-// rule is for more new sources than can be served: in their order all of them would wait for longer than their patience, and none
-// would be served in time. What a right password took is not counted.
+// one goes first for which least was hashed lately; among equals one from which a right password came before; then the one in whose network
+// (source.Network) least was hashed; and then the one that came last. So a flood waits behind each customer who comes once, also a flood from many
+// sources: each of them is new only once, and most have neighbours. The last rule is for more new sources than can be served: in their order all of
+// them would wait for longer than their patience, and none would be served in time. What a right password took is not counted.
 type queue struct {
-	spent, trusted *limit.Memory
+	spent, around, trusted *limit.Memory // by source, by network, by source
 
 	mu    sync.Mutex
 	free  int
@@ -44,6 +45,7 @@ type queue struct {
 // line are the requests of one source that wait, first come, first served.
 type line struct {
 	source  string
+	network string
 	came    uint64
 	waiting []*turn
 }
@@ -56,13 +58,13 @@ type turn struct {
 }
 
 func newQueue(atOnce int) *queue {
-	return &queue{spent: limit.NewMemory(nil), trusted: limit.NewMemory(nil), free: atOnce, lines: map[string]*line{}}
+	return &queue{spent: limit.NewMemory(nil), around: limit.NewMemory(nil), trusted: limit.NewMemory(nil), free: atOnce, lines: map[string]*line{}}
 }
 
 // take waits for a turn of the source, which the caller ends with done. Unavailable busy when none comes in time, and at once when too
 // many requests wait.
-func (q *queue) take(ctx context.Context, source string) error {
-	mine := q.enter(source)
+func (q *queue) take(ctx context.Context, from string) error {
+	mine := q.enter(from)
 	if mine == nil {
 		return busy()
 	}
@@ -80,26 +82,26 @@ func (q *queue) take(ctx context.Context, source string) error {
 	case <-ctx.Done():
 		err = fmt.Errorf("wait to hash a password: %w", ctx.Err())
 	}
-	q.leave(source, mine)
+	q.leave(from, mine)
 	return err
 }
 
 // enter returns a turn that has come or will come; nil where too many wait.
-func (q *queue) enter(source string) *turn {
+func (q *queue) enter(from string) *turn {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	mine := &turn{given: make(chan struct{})}
 	if q.free > 0 {
 		q.free--
-		q.spend(source)
+		q.spend(from)
 		close(mine.given)
 		return mine
 	}
-	own := q.lines[source]
+	own := q.lines[from]
 	if own == nil {
 		q.came++
-		own = &line{source: source, came: q.came}
-		q.lines[source] = own
+		own = &line{source: from, network: source.Network(from), came: q.came}
+		q.lines[from] = own
 	}
 	if len(own.waiting) >= mostOfSource {
 		return nil
@@ -117,10 +119,10 @@ func (q *queue) enter(source string) *turn {
 }
 
 // leave gives up a turn that did not come in time. One that came at that very moment goes to the next.
-func (q *queue) leave(source string, mine *turn) {
+func (q *queue) leave(from string, mine *turn) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if own := q.lines[source]; own != nil {
+	if own := q.lines[from]; own != nil {
 		if at := slices.Index(own.waiting, mine); at >= 0 {
 			q.remove(own, at)
 			return
@@ -163,11 +165,14 @@ func (q *queue) pick(before func(a, b *line) bool) (first *line) {
 
 // before reports whether a goes before b.
 func (q *queue) before(a, b *line) bool {
-	if spentA, spentB := q.had(a.source), q.had(b.source); spentA != spentB {
+	if spentA, spentB := had(q.spent, a.source), had(q.spent, b.source); spentA != spentB {
 		return spentA < spentB
 	}
 	if trustsA, trustsB := q.trusts(a.source), q.trusts(b.source); trustsA != trustsB {
 		return trustsA
+	}
+	if aroundA, aroundB := had(q.around, a.network), had(q.around, b.network); aroundA != aroundB {
+		return aroundA < aroundB
 	}
 	return a.came > b.came
 }
@@ -180,22 +185,26 @@ func (q *queue) remove(from *line, at int) {
 	}
 }
 
-func (q *queue) spend(source string) { q.spent.Take("", source, spending, 1) }
-
-// had is how much was hashed for the source lately.
-func (q *queue) had(source string) int {
-	return spending.Burst - q.spent.Take("", source, spending, 0).Remaining
+func (q *queue) spend(from string) {
+	q.spent.Take("", from, spending, 1)
+	q.around.Take("", source.Network(from), spending, 1)
 }
 
-func (q *queue) trusts(source string) bool {
-	return q.trusted.Take("", source, trust, 0).Remaining == 0
+// had is how much was hashed lately for the source or the network.
+func had(spent *limit.Memory, by string) int {
+	return spending.Burst - spent.Take("", by, spending, 0).Remaining
+}
+
+func (q *queue) trusts(from string) bool {
+	return q.trusted.Take("", from, trust, 0).Remaining == 0
 }
 
 // right notes that a right password came from the source.
-func (q *queue) right(source string) {
-	q.spent.Take("", source, spending, -1)
-	q.trusted.Take("", source, trust, -1) // from now on
-	q.trusted.Take("", source, trust, 1)
+func (q *queue) right(from string) {
+	q.spent.Take("", from, spending, -1)
+	q.around.Take("", source.Network(from), spending, -1)
+	q.trusted.Take("", from, trust, -1) // from now on
+	q.trusted.Take("", from, trust, 1)
 }
 
 func busy() error {

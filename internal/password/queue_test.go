@@ -72,6 +72,16 @@ func TestLittleGoesBeforeMuchAndARightPasswordBeforeNone(t *testing.T) {
 	})
 }
 
+func TestOfNewSourcesThoseWithBusyNeighboursGoLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := taken(t)
+		q.spend("192.0.2.1")
+		require.Equal(t, []string{"198.51.100.1 0", "192.0.2.3 2", "192.0.2.2 1", "192.0.2.1 3"},
+			waits(t, q, "198.51.100.1", "192.0.2.2", "192.0.2.3", "192.0.2.1"))
+	})
+}
+
 func TestTooManyOfOneSourceAreTurnedAwayAtOnceAndNoOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -157,10 +167,10 @@ func TestAFloodOfSourcesLetsCustomersThrough(t *testing.T) {
 				var mu sync.Mutex
 				var took []time.Duration
 				for i := range 60 * 200 {
-					all.Go(func() { _, _ = ask(fmt.Sprint("flood ", i%sources)) })
+					all.Go(func() { _, _ = ask(fmt.Sprint("127.0.1.", i%sources)) })
 					if i%240 == 100 {
 						all.Go(func() {
-							waited, err := ask(fmt.Sprint("customer ", i))
+							waited, err := ask(fmt.Sprint("127.0.2.", i/240))
 							mu.Lock()
 							defer mu.Unlock()
 							if err == nil {

@@ -26,6 +26,25 @@ func Of(ctx context.Context) string {
 	return address
 }
 
+// neighbours are how many bits of an address those have in common that are likely to be one owner's: what one registry entry, one rented rack or one
+// site has at least.
+const (
+	ipv4Neighbours = 24
+	ipv6Neighbours = 48
+)
+
+// Network is the network around a source, by which a flood from many neighbouring sources can be told from others. A source that is no address is
+// its own.
+func Network(source string) string {
+	if addr, err := netip.ParseAddr(source); err == nil && addr.Is4() {
+		return netip.PrefixFrom(addr, ipv4Neighbours).Masked().String()
+	}
+	if whole, err := netip.ParsePrefix(source); err == nil {
+		return netip.PrefixFrom(whole.Addr(), ipv6Neighbours).Masked().String()
+	}
+	return source
+}
+
 // named is the source with this address. A loopback address stays whole: ::1 has no neighbours in its /64.
 func named(addr netip.Addr) string {
 	addr = plain(addr)

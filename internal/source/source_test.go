@@ -111,6 +111,15 @@ func TestSourcesInNetworks(t *testing.T) {
 	}
 }
 
+func TestTheNetworkAroundASource(t *testing.T) {
+	t.Parallel()
+	for of, want := range map[string]string{
+		"192.0.2.77": "192.0.2.0/24", "2001:db8:1:2::/64": "2001:db8:1::/48", "::1": "::1", source.Unknown: source.Unknown, "": "",
+	} {
+		require.Equal(t, want, source.Network(of), of)
+	}
+}
+
 // What a client sends before the last proxy's entry never becomes its source.
 func FuzzHeaders(f *testing.F) {
 	f.Add("1.2.3.4", "for=1.2.3.4")
