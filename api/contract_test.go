@@ -24,13 +24,13 @@ func TestAnOrderFromRegistrationToItsEnd(t *testing.T) {
 			return []notifications.Sent{{Template: "order.completed", At: today.Add(time.Second)}}, nil
 		}
 	})
-	made := w.do("POST", "/v1/users", `{"email":"Ada@Example.com","name":"Ada","password":"correct horse"}`)
+	made := w.do("POST", "/v1/users", `{"email":"Ada@Example.com","name":"Ada","password":"correct horse battery"}`)
 	require.Equal(t, http.StatusCreated, made.status)
 	require.Equal(t, "/v1/users/me", made.header.Get("Location"))
 	golden(t, "user", made)
-	requireProblem(t, w.do("POST", "/v1/users", `{"email":"ada@example.com","name":"Ada","password":"correct horse"}`), 409, "email_taken")
+	requireProblem(t, w.do("POST", "/v1/users", `{"email":"ada@example.com","name":"Ada","password":"correct horse battery"}`), 409, "email_taken")
 
-	session := w.do("POST", "/v1/sessions", `{"email":"ada@example.com","password":"correct horse"}`)
+	session := w.do("POST", "/v1/sessions", `{"email":"ada@example.com","password":"correct horse battery"}`)
 	require.Equal(t, http.StatusCreated, session.status)
 	require.Equal(t, "no-store", session.header.Get("Cache-Control"))
 	golden(t, "session", session)

@@ -74,10 +74,10 @@ func (s *Service) Register(ctx context.Context, r Registration) (Profile, error)
 	if err != nil {
 		return Profile{}, err
 	}
-	if err := password.Check(r.Password); err != nil {
+	if err := password.Check(r.Password, email); err != nil {
 		return Profile{}, err
 	}
-	hash, err := s.passwords.Hash(ctx, r.Password)
+	hash, err := s.passwords.Hash(ctx, password.Normalise(r.Password))
 	if err != nil {
 		return Profile{}, err
 	}

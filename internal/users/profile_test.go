@@ -57,7 +57,8 @@ func TestRegisterRefusesAndStoresNothing(t *testing.T) {
 		"a header in the name":    {func(r *users.Registration) { r.Name = "Ada\r\nBcc: b@example.com" }, "invalid_name"},
 		"a name that is no text":  {func(r *users.Registration) { r.Name = "\xff" }, "invalid_name"},
 		"an endless name":         {func(r *users.Registration) { r.Name = strings.Repeat("é", 201) }, "invalid_name"},
-		"nine bytes of password":  {func(r *users.Registration) { r.Password = "123456789" }, "weak_password"},
+		"fourteen characters":     {func(r *users.Registration) { r.Password = "kx8 v2m qq0 z7" }, "weak_password"},
+		"the own address":         {func(r *users.Registration) { r.Password = "ADA@example.com" }, "weak_password"},
 		"too much password":       {func(r *users.Registration) { r.Password = strings.Repeat("x", 1025) }, "password_too_long"},
 	} {
 		t.Run(name, func(t *testing.T) {

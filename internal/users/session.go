@@ -54,7 +54,7 @@ func (s *Service) Login(ctx context.Context, email, given string) (token string,
 			return "", Session{}, fmt.Errorf("log in: %w", err)
 		}
 	}
-	right, stale, err := s.passwords.Verify(ctx, user.PasswordHash, given)
+	right, stale, err := s.passwords.Match(ctx, user.PasswordHash, given)
 	if err != nil {
 		return "", Session{}, fmt.Errorf("log in: %w", err)
 	}
@@ -73,7 +73,7 @@ func (s *Service) Login(ctx context.Context, email, given string) (token string,
 
 // rehash brings a right password to today's cost. When it cannot now, the old hash still serves and the next login tries again.
 func (s *Service) rehash(ctx context.Context, id, old, given string) {
-	hash, err := s.passwords.Hash(ctx, given)
+	hash, err := s.passwords.Hash(ctx, password.Normalise(given))
 	if err != nil {
 		return
 	}
