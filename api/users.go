@@ -100,7 +100,7 @@ func (a *API) passLogin(c *gin.Context, email, password string) (token string, s
 	if err != nil {
 		return "", users.Session{}, err
 	}
-	token, session, err = a.cfg.Users.Login(c.Request.Context(), email, password)
+	token, session, err = a.cfg.Users.Login(c.Request.Context(), email, password, c.Request.UserAgent())
 	try.end(err)
 	exchangeOf(c).by(session.UserID)
 	return token, session, err

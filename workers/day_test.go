@@ -207,6 +207,25 @@ func (s *shop) acts(tag string) []act {
 			_, err = customers.Authenticate(ctx, token)
 			return errors.Join(err, customers.Logout(ctx, token), customers.RevokeAll(ctx, "c-8"))
 		}},
+		{"users", "look after an account", func(ctx context.Context) error {
+			email, first, second := tag+"@example.com", "correct horse battery", "kx8 v2m qq0 z7t"
+			profile, err := customers.Register(ctx, users.Registration{Email: email, Name: "Ada", Password: first})
+			if err != nil {
+				return err
+			}
+			token, session, err := customers.Login(ctx, email, first, "curl/8")
+			if err != nil {
+				return err
+			}
+			name := "Countess"
+			_, changed := customers.UpdateProfile(ctx, profile.ID, users.Change{Name: &name, Versions: []int64{profile.Version}})
+			_, listed := customers.Sessions(ctx, profile.ID)
+			return errors.Join(changed, listed, customers.ChangePassword(ctx, profile.ID, token, first, second),
+				customers.EndSession(ctx, profile.ID, session.ID), customers.Delete(ctx, profile.ID))
+		}},
+		{"users", "rotate the keys of the cache", func(ctx context.Context) error {
+			return customers.RotateKeys(ctx)
+		}},
 		{"users", "prune sessions", func(ctx context.Context) error { _, err := customers.PruneSessions(ctx); return err }},
 	}
 }

@@ -34,7 +34,9 @@ type Housekeeping struct {
 	Keys func(ctx context.Context, age time.Duration, limit int) (int64, error)
 	// Sessions removes the sessions that have expired and returns how many; nil where there are none.
 	Sessions func(ctx context.Context) (int64, error)
-	Log      *slog.Logger
+	// CacheKeys replaces the key of the cache where it is due; nil where there is none.
+	CacheKeys func(ctx context.Context) error
+	Log       *slog.Logger
 }
 
 // Run tidies now and every ten minutes until ctx ends. It returns nil: what fails is logged and tried again.
@@ -63,6 +65,9 @@ func (h *Housekeeping) Tidy(ctx context.Context) error {
 	if h.Sessions != nil {
 		_, err := h.Sessions(ctx)
 		failed = errors.Join(failed, err)
+	}
+	if h.CacheKeys != nil {
+		failed = errors.Join(failed, h.CacheKeys(ctx))
 	}
 	return failed
 }

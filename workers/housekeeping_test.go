@@ -11,10 +11,10 @@ import (
 	"example.com/orderly/workers"
 )
 
-func TestHousekeepingForgetsKeysAndSessions(t *testing.T) {
+func TestHousekeepingForgetsKeysAndSessionsAndReplacesTheCachesKey(t *testing.T) {
 	t.Parallel()
 	var kept time.Duration
-	var sessions int
+	var sessions, rotations int
 	h := workers.Housekeeping{
 		Keys: func(_ context.Context, age time.Duration, _ int) (int64, error) {
 			kept = age
@@ -24,9 +24,14 @@ func TestHousekeepingForgetsKeysAndSessions(t *testing.T) {
 			sessions++
 			return 3, nil
 		},
+		CacheKeys: func(context.Context) error {
+			rotations++
+			return nil
+		},
 		Log: slog.New(slog.DiscardHandler),
 	}
 	require.NoError(t, h.Tidy(t.Context()))
 	require.Equal(t, workers.OrderKeys, kept)
 	require.Equal(t, 1, sessions)
+	require.Equal(t, 1, rotations)
 }

@@ -50,7 +50,7 @@ func (n *Node) housekeeping() *workers.Housekeeping {
 		h.Keys = n.orders.PruneKeys
 	}
 	if n.roles.Has("api") {
-		h.Sessions = n.users.PruneSessions
+		h.Sessions, h.CacheKeys = n.users.PruneSessions, n.users.RotateKeys
 	}
 	return h
 }

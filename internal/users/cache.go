@@ -2,11 +2,11 @@ package users
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,20 +24,18 @@ const (
 	unknownTTL = 10 * time.Second
 	// loadPatience bounds a load that has outlived its caller.
 	loadPatience = 3 * time.Second
-
-	// The first byte of a payload says how to read the rest. A change of Profile or cachedSession needs another one.
-	payloadSchema = "\x01"
-	// notThere is the payload of an id without a customer.
-	notThere = payloadSchema + "null"
 )
 
 // Cache is the Service with Redis in front of Profile and Authenticate. Answers and errors are the Service's: with a Redis that is
 // down, slow or empty they come from the database, which takes longer. Every write to customers and sessions must go through a
-// Cache, or others may read the old value until it expires. Its methods are safe for concurrent use.
+// Cache, or others may read the old value until it expires. Entries are sealed with keys from the database, and what does not open is asked of
+// the database: who can write to Redis can have old entries believed until they would have expired, and nothing else. Its methods are safe for
+// concurrent use.
 type Cache struct {
 	service *Service
 	rdb     redis.UniversalClient
 	entries entries
+	keys    *keyring
 	lost    *invalidations
 	flights singleflight.Group
 	prefix  string
@@ -69,7 +67,7 @@ func NewCache(rdb redis.UniversalClient, service *Service, options CacheOptions)
 	}
 	e := entries{rdb: rdb, claim: &claim{rdb: rdb, prefix: options.Prefix, ours: options.System, now: service.now, log: options.Log}}
 	return &Cache{
-		service: service, rdb: rdb, entries: e, lost: newInvalidations(e, service.now, options.Log),
+		service: service, rdb: rdb, entries: e, keys: &keyring{service: service}, lost: newInvalidations(e, service.now, options.Log),
 		prefix: options.Prefix, metrics: options.Metrics,
 	}
 }
@@ -111,13 +109,21 @@ func (c *Cache) EnsureCustomer(ctx context.Context, email, name string) (Profile
 }
 
 // UpdateProfile is Service.UpdateProfile. When it returns, this process reads the new profile, and every other one does as soon
-// as Redis has heard of it.
+// as Redis has heard of it. A caller who was refused because the profile has changed will read the present one.
 func (c *Cache) UpdateProfile(ctx context.Context, id string, change Change) (Profile, error) {
 	profile, err := c.service.UpdateProfile(ctx, id, change)
 	if err == nil {
 		c.outdate(ctx, id, profile.Version)
 	}
+	if fault.CodeOf(err) == profileChanged {
+		return Profile{}, errors.Join(err, c.Invalidate(ctx, id))
+	}
 	return profile, err
+}
+
+// CheckPassword is Service.CheckPassword.
+func (c *Cache) CheckPassword(ctx context.Context, id, given string) error {
+	return c.service.CheckPassword(ctx, id, given)
 }
 
 // Delete is Service.Delete; what is cached about the customer and their sessions goes too.
@@ -191,47 +197,52 @@ func leaving(ctx context.Context) error {
 
 // look asks Redis, else the database, and then leaves the answer in Redis unless a newer one is there.
 func (c *Cache) look(ctx context.Context, id, key string) (looked, error) {
-	payload, found, err := c.entries.get(ctx, key)
+	keys, payload, err := c.ask(ctx, key)
 	if err != nil {
 		profile, err := c.service.Profile(ctx, id)
 		return looked{profile, bypass}, err
 	}
-	if found && payload == notThere {
-		return looked{result: negative}, noUser(id)
-	}
-	var cached Profile
-	if found && decode(payload, &cached) {
-		return looked{cached, hit}, nil
+	now := c.service.now()
+	if _, body, ok := c.open("profile", keys, key, payload); ok {
+		if entry, ok := decode[*Profile](body, now); ok {
+			if entry.Is == nil {
+				return looked{result: negative}, noUser(id)
+			}
+			return looked{*entry.Is, hit}, nil
+		}
 	}
 
 	profile, version, err := c.service.profile(ctx, id)
-	fresh, ttl := encode(profile), profileTTL-profileTTL/10+rand.N(profileTTL/5)
+	ttl, fresh := profileTTL-profileTTL/10+rand.N(profileTTL/5), &profile
 	switch {
 	case fault.KindOf(err) == fault.NotFound:
-		if fresh = notThere; version == 0 {
+		if fresh = nil; version == 0 {
 			ttl = unknownTTL
 		}
 	case err != nil:
 		return looked{result: miss}, err
 	}
-	_, failed := c.entries.put(ctx, key, version, fresh, ttl)
+	body := encode(cached[*Profile]{ReadAt: now, Until: now.Add(ttl), Is: fresh})
+	_, failed := c.entries.put(ctx, key, version, keys.seal(key, version, body), ttl)
 	return looked{profile, loaded(failed)}, err
 }
 
+// ask returns the payload under key, empty where there is none, and the keys to open it with.
+func (c *Cache) ask(ctx context.Context, key string) (keys sealKeys, payload string, err error) {
+	if keys, err = c.keys.get(ctx); err != nil {
+		return nil, "", err
+	}
+	payload, _, err = c.entries.get(ctx, key)
+	return keys, payload, err
+}
+
+// open is keys.open, and counts what is sealed and does not open.
+func (c *Cache) open(cache string, keys sealKeys, key, payload string) (version int64, body string, ok bool) {
+	version, body, ok = keys.open(key, payload)
+	if !ok && strings.HasPrefix(payload, payloadSchema) {
+		c.metrics.refused(cache)
+	}
+	return version, body, ok
+}
+
 func (c *Cache) profileKey(id string) string { return c.prefix + "profile:" + id }
-
-func encode(value any) string {
-	body, err := json.Marshal(value)
-	if err != nil {
-		panic(err) // plain structs of strings, numbers and times
-	}
-	return payloadSchema + string(body)
-}
-
-// decode reports whether payload is one this release can read.
-func decode(payload string, into any) bool {
-	if len(payload) == 0 || payload[:1] != payloadSchema {
-		return false
-	}
-	return json.Unmarshal([]byte(payload[1:]), into) == nil
-}

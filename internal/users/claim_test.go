@@ -93,9 +93,10 @@ func TestEntriesOfAnotherSystemAreNeverServed(t *testing.T) {
 		require.NoError(t, theirs.Ping(t.Context()))
 		_, err := theirs.Profile(t.Context(), profile.ID)
 		require.NoError(t, err)
-		key := s.prefix + "profile:" + profile.ID
-		theirName := `{"ID":"` + profile.ID + `","Name":"not the one in our database"}`
-		require.NoError(t, theirs.rdb.HSet(t.Context(), key, "payload", "\x01"+theirName).Err())
+		renamed := profile
+		renamed.Name = "not the one in our database"
+		key, payload := theirs.SealedProfile(t.Context(), renamed, b.clock.now())
+		require.NoError(t, theirs.rdb.HSet(t.Context(), key, "payload", payload).Err())
 		read, err := theirs.Profile(t.Context(), profile.ID)
 		require.NoError(t, err)
 		require.Equal(t, "not the one in our database", read.Name, "the entry is one that a cache would serve")

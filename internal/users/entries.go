@@ -10,7 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// tombstone is the payload of an entry that only says: nothing older than this version.
+// tombstone is the payload of an entry that only says: nothing older than this version. It bears no seal, since a reader asks the database. Of a
+// session that was revoked there is a sealed one, which spares the database that; releases before took an empty one for it.
 const tombstone = ""
 
 // putNewer writes an entry unless a newer one is there. A tombstone does not replace what has its own version: that is the

@@ -21,6 +21,7 @@ const (
 type invalidation struct {
 	key     string
 	version int64
+	payload string // tombstone, or the sealed one of a revoked session
 	ttl     time.Duration
 	// outlived is when nothing that was cached before can be alive any more.
 	outlived time.Time
@@ -47,7 +48,7 @@ func newInvalidations(e entries, now func() time.Time, log *slog.Logger) *invali
 
 // send writes the tombstone now, or else keeps it for a retry.
 func (q *invalidations) send(ctx context.Context, inv invalidation) {
-	if _, err := q.entries.put(ctx, inv.key, inv.version, tombstone, inv.ttl); err != nil {
+	if _, err := q.entries.put(ctx, inv.key, inv.version, inv.payload, inv.ttl); err != nil {
 		q.keep(inv, err)
 	}
 }
@@ -111,7 +112,7 @@ func (q *invalidations) turn() bool {
 			return false
 		}
 		if q.now().Before(inv.outlived) {
-			if _, err := q.entries.put(ctx, inv.key, inv.version, tombstone, inv.ttl); err != nil {
+			if _, err := q.entries.put(ctx, inv.key, inv.version, inv.payload, inv.ttl); err != nil {
 				return false
 			}
 		}

@@ -21,16 +21,20 @@ func loaded(failed error) string {
 }
 
 // Metrics counts what the caches do. A nil *Metrics counts nothing.
-type Metrics struct{ requests *prometheus.CounterVec }
+type Metrics struct{ requests, unverified *prometheus.CounterVec }
 
-// NewMetrics registers orderly_cache_requests_total{cache, result} with reg, every combination at zero.
+// NewMetrics registers orderly_cache_requests_total{cache, result} and orderly_cache_unverified_total{cache} with reg, every combination at zero.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "orderly_cache_requests_total",
 		Help: "Reads through a cache by how they were answered.",
-	}, []string{"cache", "result"})}
-	reg.MustRegister(m.requests)
+	}, []string{"cache", "result"}), unverified: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "orderly_cache_unverified_total",
+		Help: "Entries of a cache that were not believed because no key opened their seal.",
+	}, []string{"cache"})}
+	reg.MustRegister(m.requests, m.unverified)
 	for _, cache := range []string{"profile", "session"} {
+		m.unverified.WithLabelValues(cache)
 		for _, result := range []string{hit, negative, miss, bypass} {
 			m.requests.WithLabelValues(cache, result)
 		}
@@ -41,5 +45,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) count(cache, result string) {
 	if m != nil {
 		m.requests.WithLabelValues(cache, result).Inc()
+	}
+}
+
+func (m *Metrics) refused(cache string) {
+	if m != nil {
+		m.unverified.WithLabelValues(cache).Inc()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"example.com/orderly/events"
@@ -35,7 +36,12 @@ type Registration struct {
 type Change struct {
 	Email *string
 	Name  *string
+	// Versions are those of which the profile must have one; empty for any.
+	Versions []int64
 }
+
+// profileChanged is the code of a change that was to be made to another version of the profile.
+const profileChanged = "profile_changed"
 
 type profileRow struct {
 	ID        string         `db:"id"`
@@ -161,7 +167,7 @@ func (s *Service) profile(ctx context.Context, id string) (Profile, int64, error
 }
 
 // UpdateProfile applies the change, raises the version by one and announces user.updated.v1. Invalid invalid_email,
-// invalid_name or nothing_to_change; NotFound user_not_found; Conflict email_taken.
+// invalid_name or nothing_to_change; NotFound user_not_found; Conflict email_taken, or profile_changed where it has none of the versions.
 func (s *Service) UpdateProfile(ctx context.Context, id string, change Change) (Profile, error) {
 	var email, name sql.NullString
 	var err error
@@ -182,6 +188,9 @@ func (s *Service) UpdateProfile(ctx context.Context, id string, change Change) (
 	}
 	var row profileRow
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		if err := requireVersion(ctx, tx, id, change.Versions); err != nil {
+			return err
+		}
 		refused := tx.Attempt(ctx, func() error {
 			return tx.Get(ctx, &row, `
 				UPDATE users SET email = COALESCE(?, email), name = COALESCE(?, name), version = version + 1, updated_at = ?
@@ -201,6 +210,22 @@ func (s *Service) UpdateProfile(ctx context.Context, id string, change Change) (
 		return Profile{}, fmt.Errorf("update profile %s: %w", id, err)
 	}
 	return row.profile(), nil
+}
+
+// requireVersion locks the profile and refuses one that has none of the versions.
+func requireVersion(ctx context.Context, tx *database.Tx, id string, versions []int64) error {
+	if len(versions) == 0 {
+		return nil
+	}
+	var is int64
+	err := tx.Get(ctx, &is, `SELECT version FROM users WHERE id = ? AND deleted_at IS NULL`+tx.LockRows(), id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return noUser(id)
+	}
+	if err == nil && !slices.Contains(versions, is) {
+		return fault.New(fault.Conflict, profileChanged, "the profile was changed meanwhile; read it again")
+	}
+	return err
 }
 
 // whyRefused looks whether another customer has the address by now, which the unique index refuses. It does not read the error, whose

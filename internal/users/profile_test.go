@@ -1,12 +1,14 @@
 package users_test
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/text/unicode/norm"
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
@@ -52,10 +54,23 @@ func TestRegisterRefusesAndStoresNothing(t *testing.T) {
 		"a header in the address": {func(r *users.Registration) { r.Email = "a@example.com\r\nBcc: b@example.com" }, "invalid_email"},
 		"an IP as domain":         {func(r *users.Registration) { r.Email = "a@[127.0.0.1]" }, "invalid_email"},
 		"a look-alike letter":     {func(r *users.Registration) { r.Email = "аda@example.com" }, "invalid_email"},
+		"the sign of the kelvin":  {func(r *users.Registration) { r.Email = "\u212aate@example.com" }, "invalid_email"},
+		"an I with a dot":         {func(r *users.Registration) { r.Email = "\u0130da@example.com" }, "invalid_email"},
+		"a domain without a dot":  {func(r *users.Registration) { r.Email = "a@localhost" }, "invalid_email"},
+		"a local part of 65":      {func(r *users.Registration) { r.Email = strings.Repeat("a", 65) + "@example.com" }, "invalid_email"},
+		"a label of 64":           {func(r *users.Registration) { r.Email = "a@" + strings.Repeat("a", 64) + ".com" }, "invalid_email"},
+		"a label without letters": {func(r *users.Registration) { r.Email = "a@example..com" }, "invalid_email"},
+		"a label with a line":     {func(r *users.Registration) { r.Email = "a@my_shop.com" }, "invalid_email"},
 		"an endless address":      {func(r *users.Registration) { r.Email = strings.Repeat("a", 250) + "@example.com" }, "invalid_email"},
 		"no name":                 {func(r *users.Registration) { r.Name = " \t" }, "invalid_name"},
 		"a header in the name":    {func(r *users.Registration) { r.Name = "Ada\r\nBcc: b@example.com" }, "invalid_name"},
 		"a name that is no text":  {func(r *users.Registration) { r.Name = "\xff" }, "invalid_name"},
+		"an invisible name":       {func(r *users.Registration) { r.Name = "\u3164" }, "invalid_name"},
+		"a name of joiners":       {func(r *users.Registration) { r.Name = "\u200d \u200c" }, "invalid_name"},
+		"a zero-width space":      {func(r *users.Registration) { r.Name = "A\u200bda" }, "invalid_name"},
+		"a soft hyphen":           {func(r *users.Registration) { r.Name = "A\u00adda" }, "invalid_name"},
+		"a turned direction":      {func(r *users.Registration) { r.Name = "Ada \u202etxt.exe" }, "invalid_name"},
+		"a line separator":        {func(r *users.Registration) { r.Name = "Ada\u2028Bob" }, "invalid_name"},
 		"an endless name":         {func(r *users.Registration) { r.Name = strings.Repeat("é", 201) }, "invalid_name"},
 		"fourteen characters":     {func(r *users.Registration) { r.Password = "kx8 v2m qq0 z7" }, "weak_password"},
 		"the own address":         {func(r *users.Registration) { r.Password = "ADA@example.com" }, "weak_password"},
@@ -70,6 +85,22 @@ func TestRegisterRefusesAndStoresNothing(t *testing.T) {
 			require.Zero(t, b.count(t, `SELECT count(*) FROM outbox`))
 		})
 	}
+}
+
+func TestNamesAsPeopleWriteThem(t *testing.T) {
+	t.Parallel()
+	b := onSQLite(t)
+	for i, name := range []string{
+		"Ada", "O'Brien-Smith, Jr.", "علی\u200cرضا", "क्\u200dष", "👩\u200d💻", "❤\ufe0f", "李小龍", strings.Repeat("é", 200), strings.Repeat("e\u0301", 200),
+	} {
+		profile, err := b.service.EnsureCustomer(t.Context(), fmt.Sprintf("c%d@example.com", i), " "+name+"\n")
+		require.NoError(t, err, name)
+		require.Equal(t, norm.NFC.String(name), profile.Name)
+	}
+	longest := strings.Repeat("a", 64) + "@" + strings.Repeat("a", 63) + "." + strings.Repeat("b", 63) + "." + strings.Repeat("c", 58) + ".de"
+	require.Len(t, longest, 254)
+	_, err := b.service.EnsureCustomer(t.Context(), longest, "Ada")
+	require.NoError(t, err)
 }
 
 func TestAnAddressBelongsToOneCustomer(t *testing.T) {
@@ -139,7 +170,7 @@ func TestDeleteForgetsTheCustomerOnce(t *testing.T) {
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
 		b := setup(open)
 		ctx, ada := t.Context(), b.register(t, "ada@example.com")
-		token, _, err := b.service.Login(ctx, "ada@example.com", password)
+		token, _, err := b.service.Login(ctx, "ada@example.com", password, "")
 		require.NoError(t, err)
 
 		require.NoError(t, b.service.Delete(ctx, ada.ID))
@@ -151,7 +182,7 @@ func TestDeleteForgetsTheCustomerOnce(t *testing.T) {
 		requireFault(t, err, fault.NotFound, "user_not_found")
 		_, err = b.service.Authenticate(ctx, token)
 		requireFault(t, err, fault.Unauthenticated, "no_session")
-		_, _, err = b.service.Login(ctx, "ada@example.com", password)
+		_, _, err = b.service.Login(ctx, "ada@example.com", password, "")
 		requireFault(t, err, fault.Unauthenticated, "wrong_credentials")
 		name := "Ada"
 		_, err = b.service.UpdateProfile(ctx, ada.ID, users.Change{Name: &name})
@@ -175,7 +206,7 @@ func TestEnsureCustomerMakesOneThatCannotLogIn(t *testing.T) {
 		require.Equal(t, made, again)
 		require.Equal(t, []string{"user.registered.v1"}, b.events(t, made.ID))
 		for _, guess := range []string{"", password} {
-			_, _, err := b.service.Login(ctx, "demo@example.com", guess)
+			_, _, err := b.service.Login(ctx, "demo@example.com", guess, "")
 			requireFault(t, err, fault.Unauthenticated, "wrong_credentials")
 		}
 		token, _, err := b.service.IssueSession(ctx, made.ID)

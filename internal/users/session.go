@@ -14,6 +14,7 @@ import (
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/password"
+	"example.com/orderly/internal/source"
 )
 
 // sessionLifetime is absolute: a session ends this long after its login, used or not. There is no idle limit, because a
@@ -27,6 +28,8 @@ const pruneBatch = 1000
 
 // Session is a login that still holds.
 type Session struct {
+	// ID names the session to its customer. No request is let in with it.
+	ID        string
 	UserID    string
 	CreatedAt time.Time
 	ExpiresAt time.Time
@@ -36,58 +39,88 @@ func noSession() error {
 	return fault.New(fault.Unauthenticated, "no_session", "there is no valid session: log in first")
 }
 
-// Login opens a session and returns its token, which is stored nowhere. Unauthenticated wrong_credentials for an unknown
-// address and for a wrong password, and both take as long; Unavailable busy when too many passwords are being hashed. With a wrong password
-// the session names the account that it was tried for and nothing else, which is for the log alone.
-func (s *Service) Login(ctx context.Context, email, given string) (token string, session Session, err error) {
-	wrong := fault.New(fault.Unauthenticated, "wrong_credentials", "the email address or the password is wrong")
-	if password.TooLong(given) {
-		return "", Session{}, wrong
-	}
-	var user struct {
-		ID           string `db:"id"`
-		PasswordHash string `db:"password_hash"`
-	}
-	if email, err = normaliseEmail(email); err == nil {
-		err = s.db.Get(ctx, &user, `SELECT id, password_hash FROM users WHERE email = ?`, email)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return "", Session{}, fmt.Errorf("log in: %w", err)
-		}
-	}
-	right, stale, err := s.passwords.Match(ctx, user.PasswordHash, given)
-	if err != nil {
-		return "", Session{}, fmt.Errorf("log in: %w", err)
-	}
-	if !right {
-		return "", Session{UserID: user.ID}, wrong
-	}
-	if stale {
-		s.rehash(ctx, user.ID, user.PasswordHash, given)
-	}
-	token, session, err = s.IssueSession(ctx, user.ID)
-	if fault.KindOf(err) == fault.NotFound {
-		err = wrong
-	}
-	return token, session, err
+func wrongCredentials() error {
+	return fault.New(fault.Unauthenticated, "wrong_credentials", "the email address or the password is wrong")
 }
 
-// rehash brings a right password to today's cost. When it cannot now, the old hash still serves and the next login tries again.
-func (s *Service) rehash(ctx context.Context, id, old, given string) {
+// Login opens a session and returns its token, which is stored nowhere. The address that the request came from, source.Of(ctx), and the
+// program are kept with it for the customer's list. Unauthenticated wrong_credentials for an unknown address, a deleted customer, one without
+// a password and a wrong password, all of which cost the same statements and hashes; Unavailable busy when too many passwords are being
+// hashed. With a wrong password the session names the account that it was tried for and nothing else, which is for the log alone.
+func (s *Service) Login(ctx context.Context, email, given, userAgent string) (token string, session Session, err error) {
+	// Once more where the hash was replaced meanwhile, by another log-in that renewed it or by a change of the password.
+	for range 2 {
+		var user credentials
+		user, err = s.verified(ctx, email, given)
+		if err != nil {
+			return "", Session{UserID: user.ID}, err
+		}
+		token, session, err = s.openSession(ctx, user.ID, user.PasswordHash, userAgent)
+		if fault.KindOf(err) != fault.NotFound {
+			return token, session, err
+		}
+	}
+	return "", Session{}, wrongCredentials()
+}
+
+// credentials are what a password is checked against.
+type credentials struct {
+	ID           string         `db:"id"`
+	Email        sql.NullString `db:"email"`
+	PasswordHash string         `db:"password_hash"`
+}
+
+// verified returns the customer with this address and password; with a wrong one also who has the address.
+func (s *Service) verified(ctx context.Context, email, given string) (user credentials, err error) {
+	if password.TooLong(given) {
+		return credentials{}, wrongCredentials()
+	}
+	err = s.db.Get(ctx, &user, `SELECT id, email, password_hash FROM users WHERE email = ?`, foldEmail(email))
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return credentials{}, fmt.Errorf("log in: %w", err)
+	}
+	right, err := s.matches(ctx, &user, given)
+	if err != nil {
+		return credentials{}, fmt.Errorf("log in: %w", err)
+	}
+	if !right {
+		return credentials{ID: user.ID}, wrongCredentials()
+	}
+	return user, nil
+}
+
+// matches reports whether the password is the customer's. A right one whose hash is an old one is hashed anew; when that can't be done now,
+// the old hash still serves and the next time tries again.
+func (s *Service) matches(ctx context.Context, user *credentials, given string) (bool, error) {
+	right, stale, err := s.passwords.Match(ctx, user.PasswordHash, given)
+	if err != nil || !right || !stale {
+		return right, err
+	}
 	hash, err := s.passwords.Hash(ctx, password.Normalise(given))
 	if err != nil {
-		return
+		return true, nil
 	}
-	_, _ = s.db.Exec(ctx, `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, id, old)
+	rows, err := s.db.Exec(ctx, `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, user.ID, user.PasswordHash)
+	if err == nil && rows == 1 {
+		user.PasswordHash = hash
+	}
+	return true, nil
 }
 
 // IssueSession opens a session without asking for a password; NotFound user_not_found when there is no such customer.
 func (s *Service) IssueSession(ctx context.Context, userID string) (token string, session Session, err error) {
-	token = newToken()
+	return s.openSession(ctx, userID, "", "")
+}
+
+// openSession opens a session, where a hash is given only if the customer's password still has it: who changes a password must not find a
+// session that was opened with the one before.
+func (s *Service) openSession(ctx context.Context, userID, hash, userAgent string) (token string, session Session, err error) {
+	token = s.newToken()
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
-		// Locked, so that a deletion either sees the new session or is seen here.
-		var id string
-		err := tx.Get(ctx, &id, `SELECT id FROM users WHERE id = ? AND deleted_at IS NULL`+tx.LockRows(), userID)
-		if errors.Is(err, sql.ErrNoRows) {
+		// Locked, so that a deletion or a change of the password either sees the new session or is seen here.
+		var is string
+		err := tx.Get(ctx, &is, `SELECT password_hash FROM users WHERE id = ? AND deleted_at IS NULL`+tx.LockRows(), userID)
+		if errors.Is(err, sql.ErrNoRows) || (err == nil && hash != "" && is != hash) {
 			return noUser(userID)
 		}
 		if err != nil {
@@ -95,9 +128,10 @@ func (s *Service) IssueSession(ctx context.Context, userID string) (token string
 		}
 		from := database.At(s.now())
 		until := database.At(from.Add(sessionLifetime))
-		session = Session{UserID: userID, CreatedAt: from.Time, ExpiresAt: until.Time}
-		_, err = tx.Exec(ctx, `INSERT INTO sessions (token_hash, user_id, created_at, expires_at) VALUES (?, ?, ?, ?)`,
-			hashOf(token), userID, from, until)
+		session = Session{ID: sessionID(hashOf(token)), UserID: userID, CreatedAt: from.Time, ExpiresAt: until.Time}
+		_, err = tx.Exec(ctx, `
+			INSERT INTO sessions (token_hash, user_id, created_at, expires_at, source, user_agent) VALUES (?, ?, ?, ?, ?, ?)`,
+			hashOf(token), userID, from, until, source.Of(ctx), shortened(userAgent))
 		return err
 	})
 	if err != nil {
@@ -106,7 +140,7 @@ func (s *Service) IssueSession(ctx context.Context, userID string) (token string
 	return token, session, nil
 }
 
-// Authenticate returns the session of the token; Unauthenticated no_session when there is none, or no longer.
+// Authenticate returns the session of the token; Unauthenticated no_session when there is none, or no longer, or no longer a customer.
 func (s *Service) Authenticate(ctx context.Context, token string) (Session, error) {
 	if !wellFormed(token) {
 		return Session{}, noSession()
@@ -120,7 +154,9 @@ func (s *Service) session(ctx context.Context, tokenHash string) (Session, error
 		CreatedAt database.Time `db:"created_at"`
 		ExpiresAt database.Time `db:"expires_at"`
 	}
-	err := s.db.Get(ctx, &row, `SELECT user_id, created_at, expires_at FROM sessions WHERE token_hash = ?`, tokenHash)
+	err := s.db.Get(ctx, &row, `
+		SELECT s.user_id, s.created_at, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.token_hash = ? AND u.deleted_at IS NULL`, tokenHash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Session{}, noSession()
 	}
@@ -130,7 +166,7 @@ func (s *Service) session(ctx context.Context, tokenHash string) (Session, error
 	if !s.now().Before(row.ExpiresAt.Time) {
 		return Session{}, noSession()
 	}
-	return Session{UserID: row.UserID, CreatedAt: row.CreatedAt.Time, ExpiresAt: row.ExpiresAt.Time}, nil
+	return Session{ID: sessionID(tokenHash), UserID: row.UserID, CreatedAt: row.CreatedAt.Time, ExpiresAt: row.ExpiresAt.Time}, nil
 }
 
 // Logout ends the session of the token. Idempotent: a token without a session is fine.
@@ -188,8 +224,8 @@ func newToken() string {
 
 // wellFormed spares the database what cannot be a token of ours.
 func wellFormed(token string) bool {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	return err == nil && len(raw) == tokenBytes
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token) // which leaves out line breaks
+	return err == nil && len(raw) == tokenBytes && len(token) == base64.RawURLEncoding.EncodedLen(tokenBytes)
 }
 
 // hashOf needs no salt: a token is 256 random bits, which can't be guessed from its hash.

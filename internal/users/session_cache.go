@@ -16,15 +16,9 @@ const (
 	sessionRevoked = 2
 )
 
-type cachedSession struct {
-	Session
-	// ReadAt is when the database was asked.
-	ReadAt time.Time
-}
-
 // Login is Service.Login.
-func (c *Cache) Login(ctx context.Context, email, password string) (string, Session, error) {
-	return c.service.Login(ctx, email, password)
+func (c *Cache) Login(ctx context.Context, email, password, userAgent string) (string, Session, error) {
+	return c.service.Login(ctx, email, password, userAgent)
 }
 
 // IssueSession is Service.IssueSession.
@@ -55,22 +49,22 @@ func (c *Cache) authenticate(ctx context.Context, tokenHash string) (Session, st
 		session, err := c.service.session(ctx, tokenHash)
 		return session, bypass, err
 	}
-	payload, found, err := c.entries.get(ctx, key)
+	keys, payload, err := c.ask(ctx, key)
 	if err != nil {
 		session, err := c.service.session(ctx, tokenHash)
 		return session, bypass, err
 	}
-	if found && payload == tombstone {
-		return Session{}, negative, noSession()
-	}
 	now := c.service.now()
-	var cached cachedSession
-	// Redis expires entries by itself; the age is checked again because its clock is not ours and may stand still.
-	if found && decode(payload, &cached) && now.Sub(cached.ReadAt) < cachedSessionLife {
-		if !now.Before(cached.ExpiresAt) {
+	if version, body, ok := c.open("session", keys, key, payload); ok {
+		if version == sessionRevoked {
 			return Session{}, negative, noSession()
 		}
-		return cached.Session, hit, nil
+		if entry, ok := decode[Session](body, now); ok {
+			if !now.Before(entry.Is.ExpiresAt) {
+				return Session{}, negative, noSession()
+			}
+			return entry.Is, hit, nil
+		}
 	}
 
 	session, err := c.service.session(ctx, tokenHash)
@@ -81,11 +75,19 @@ func (c *Cache) authenticate(ctx context.Context, tokenHash string) (Session, st
 	if ttl <= 0 {
 		return session, miss, nil
 	}
-	written, err := c.entries.put(ctx, key, sessionLives, encode(cachedSession{session, now}), ttl)
-	if err == nil && !written { // revoked since it was read
+	body := encode(cached[Session]{ReadAt: now, Until: now.Add(cachedSessionLife), Is: session})
+	written, err := c.entries.put(ctx, key, sessionLives, keys.seal(key, sessionLives, body), ttl)
+	if err == nil && !written && c.revoked(ctx, keys, key) { // since it was read
 		return Session{}, miss, noSession()
 	}
 	return session, loaded(err), nil
+}
+
+// revoked reports whether Redis says so, under a seal. Without one it is not believed: the database has just said that the session holds.
+func (c *Cache) revoked(ctx context.Context, keys sealKeys, key string) bool {
+	payload, _, err := c.entries.get(ctx, key)
+	version, _, ok := c.open("session", keys, key, payload)
+	return err == nil && ok && version == sessionRevoked
 }
 
 // Logout is Service.Logout.
@@ -109,14 +111,47 @@ func (c *Cache) RevokeAll(ctx context.Context, userID string) error {
 	return nil
 }
 
+// ChangePassword is Service.ChangePassword.
+func (c *Cache) ChangePassword(ctx context.Context, id, token, current, chosen string) error {
+	ended, err := c.service.changePassword(ctx, id, token, current, chosen)
+	if err != nil {
+		return err
+	}
+	c.revoke(ctx, ended)
+	return nil
+}
+
+// Sessions is Service.Sessions.
+func (c *Cache) Sessions(ctx context.Context, userID string) ([]OpenSession, error) {
+	return c.service.Sessions(ctx, userID)
+}
+
+// EndSession is Service.EndSession.
+func (c *Cache) EndSession(ctx context.Context, userID, id string) error {
+	ended, err := c.service.endSession(ctx, userID, id)
+	if err != nil {
+		return err
+	}
+	c.revoke(ctx, ended)
+	return nil
+}
+
+// RotateKeys is Service.RotateKeys.
+func (c *Cache) RotateKeys(ctx context.Context) error { return c.service.RotateKeys(ctx) }
+
 func (c *Cache) revoke(ctx context.Context, tokenHashes []string) {
-	if c.rdb == nil {
+	if c.rdb == nil || len(tokenHashes) == 0 {
 		return
 	}
+	keys, err := c.keys.get(ctx)
 	for _, tokenHash := range tokenHashes {
+		key := c.sessionKey(tokenHash)
+		payload := tombstone // without a seal it says only: ask the database
+		if err == nil {
+			payload = keys.seal(key, sessionRevoked, "")
+		}
 		c.lost.send(ctx, invalidation{
-			key: c.sessionKey(tokenHash), version: sessionRevoked, ttl: revokedTTL,
-			outlived: c.service.now().Add(cachedSessionLife),
+			key: key, version: sessionRevoked, payload: payload, ttl: revokedTTL, outlived: c.service.now().Add(cachedSessionLife),
 		})
 	}
 }

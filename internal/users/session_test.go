@@ -21,7 +21,7 @@ func TestLoginOpensASessionUntilLogout(t *testing.T) {
 	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
 		b := setup(open)
 		ctx, ada := t.Context(), b.register(t, "ada@example.com")
-		token, session, err := b.service.Login(ctx, " ADA@example.com", password)
+		token, session, err := b.service.Login(ctx, " ADA@example.com", password, "")
 		require.NoError(t, err)
 		require.Equal(t, ada.ID, session.UserID)
 		raw, err := base64.RawURLEncoding.DecodeString(token)
@@ -102,7 +102,7 @@ func TestWrongCredentialsLookAlike(t *testing.T) {
 		{"ada@example.com", strings.Repeat("x", 2000)},
 		{"ada@example.com", ""},
 	} {
-		_, _, err := b.service.Login(t.Context(), try[0], try[1])
+		_, _, err := b.service.Login(t.Context(), try[0], try[1], "")
 		requireFault(t, err, fault.Unauthenticated, "wrong_credentials")
 		answers = append(answers, err.Error())
 	}
@@ -126,14 +126,14 @@ func TestAnOldHashIsRenewedAtLogin(t *testing.T) {
 			return hash
 		}
 
-		_, _, err = b.service.Login(ctx, "ada@example.com", "wrong horse battery")
+		_, _, err = b.service.Login(ctx, "ada@example.com", "wrong horse battery", "")
 		requireFault(t, err, fault.Unauthenticated, "wrong_credentials")
 		require.Equal(t, old, stored())
-		_, _, err = b.service.Login(ctx, "ada@example.com", password)
+		_, _, err = b.service.Login(ctx, "ada@example.com", password, "")
 		require.NoError(t, err)
 		renewed := stored()
 		require.True(t, strings.HasPrefix(renewed, "$argon2id$v=19$m=19456,t=2,p=1$"), renewed)
-		_, _, err = b.service.Login(ctx, "ada@example.com", password)
+		_, _, err = b.service.Login(ctx, "ada@example.com", password, "")
 		require.NoError(t, err)
 		require.Equal(t, renewed, stored())
 	})

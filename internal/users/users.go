@@ -29,6 +29,7 @@ type Service struct {
 	now       func() time.Time
 	passwords *password.Hasher
 	newID     func() (string, error)
+	newToken  func() string
 }
 
 // New returns the service on the database of box. Sessions begin and end by the clock of the database, or by now where a test gives one.
@@ -36,7 +37,7 @@ func New(box *outbox.Outbox, now func() time.Time) *Service {
 	if now == nil {
 		now = box.Now
 	}
-	return &Service{box: box, db: box.DB(), now: now, passwords: password.NewHasher(), newID: newID}
+	return &Service{box: box, db: box.DB(), now: now, passwords: password.NewHasher(), newID: newID, newToken: newToken}
 }
 
 // newID makes ids that sort by age, which keeps the index of a growing table compact.
