@@ -33,11 +33,14 @@ var problemTypes = []problemType{
 
 	{"route_not_found", 404, "There is nothing at this address. Addresses are compared as they were sent: nothing encoded is decoded.",
 		"Look into /openapi.yaml for what there is."},
+	{"session_not_found", 404, "There is no such session, it has ended, or it is another customer's.", "Ask for GET /v1/sessions, which lists yours."},
 	{"order_not_found", 404, "There is no such order, or it is another customer's.", "Ask for the address that the Location of the order named."},
 	{"user_not_found", 404, "The customer of the session was deleted.", "Register anew."},
 	{"method_not_allowed", 405, "The address has no such method.", "Use one of those that Allow names."},
 
 	{"email_taken", 409, "Another account has this email address.", "Log in, or register with another address."},
+	{"password_changed", 409, "Another request changed the password meanwhile.", "Log in with the new password, and change it again."},
+	{"precondition_failed", 412, "The profile is not the one that If-Match names.", "Read the profile again, and send its ETag."},
 	{"body_too_large", 413, "The body is larger than 64 KiB.", "Send less."},
 	{"unsupported_media_type", 415, "The body is not sent as JSON.", "Send it as Content-Type: application/json, uncompressed."},
 	{"expectation_failed", 417, "The Expect header asks for something else than 100-continue.", "Leave the header out."},
@@ -60,6 +63,11 @@ var problemTypes = []problemType{
 	{"weak_password", 422, "The password is too easy to guess.", "Choose another one; the detail says what is required."},
 	{"password_too_long", 422, "The password is too long.", "Choose a shorter one."},
 
+	{"wrong_password", 422, "The current password is wrong.", "Correct it."},
+	{"current_password_missing", 422, "A new email address came without the current password.", "Send current_password, too."},
+	{"nothing_to_change", 422, "The body names nothing that is to be changed.", "Send an email address or a name."},
+
+	{"precondition_required", 428, "The change of the profile came without If-Match.", "Send If-Match with the ETag of the profile that was read."},
 	{"too_many_requests", 429, "More requests came from this address than may.", "Wait for as long as Retry-After says."},
 	{"too_many_logins", 429, "More log-ins came from this address than may.", "Wait for as long as Retry-After says."},
 	{"too_many_failed_logins", 429, "Too many log-ins from this address have failed.", "Wait for as long as Retry-After says."},

@@ -28,7 +28,7 @@ var unanswered = map[string]string{
 	"cancel_requested":      "only sagas move orders",
 	"negative_amount":       "quantities are checked before, and prices are above zero",
 	"unknown_currency":      "product lists are checked when they are added",
-	"nothing_to_change":     "no route changes profiles",
+	"profile_changed":       "it is answered as precondition_failed",
 }
 
 // fromElsewhere are codes that are constants of packages which do much else, too.

@@ -56,7 +56,7 @@ func TestHEADSaysWhatGETSays(t *testing.T) {
 		require.Equal(t, get.header, head.header, path)
 		require.Equal(t, fmt.Sprint(len(get.body)), head.header.Get("Content-Length"), path)
 	}
-	require.Equal(t, "POST, OPTIONS", w.do("HEAD", "/v1/sessions", "").header.Get("Allow"))
+	require.Equal(t, "POST, OPTIONS", w.do("HEAD", "/v1/users", "").header.Get("Allow"))
 	require.Contains(t, w.do("GET", "/metrics", "").body, `orderly_http_requests_total{method="HEAD",route="/v1/products",status="200"} 1`)
 }
 
@@ -64,7 +64,7 @@ func TestOPTIONSSaysWhatAnAddressHas(t *testing.T) {
 	t.Parallel()
 	w := setup(t)
 	for path, allow := range map[string]string{
-		"/v1/orders": "GET, HEAD, POST, OPTIONS", "/v1/sessions": "POST, OPTIONS", "/v1/products": "GET, HEAD, OPTIONS", "/v1/orders/4": "GET, HEAD, OPTIONS", "/healthz": "GET, HEAD, OPTIONS",
+		"/v1/orders": "GET, HEAD, POST, OPTIONS", "/v1/users": "POST, OPTIONS", "/v1/products": "GET, HEAD, OPTIONS", "/v1/orders/4": "GET, HEAD, OPTIONS", "/healthz": "GET, HEAD, OPTIONS",
 		"/v1/sessions/current": "DELETE, OPTIONS",
 	} {
 		r := w.do("OPTIONS", path, "")
@@ -229,7 +229,7 @@ func TestAnswersThatMayBeKept(t *testing.T) {
 	require.Equal(t, "completed", changed.field("state"))
 
 	for _, r := range []reply{
-		w.do("GET", "/v1/users/me", "", bearer), w.do("GET", "/v1/nothing", ""), w.do("GET", order.header.Get("Location"), ""), order,
+		w.do("GET", "/v1/sessions", "", bearer), w.do("GET", "/v1/nothing", ""), w.do("GET", order.header.Get("Location"), ""), order,
 	} {
 		require.Equal(t, "no-store", r.header.Get("Cache-Control"))
 		require.Empty(t, r.header.Get("ETag"))

@@ -142,7 +142,7 @@ func (a *API) beginLogin(c *gin.Context, email string) (attempt, error) {
 // end says what came of the log-in. Only a wrong password counts for the account. One that waited in vain to be looked at counts for its source:
 // otherwise a flood would go on to fill the queue in which others wait.
 func (t attempt) end(err error) {
-	if fault.KindOf(err) == fault.Unauthenticated {
+	if fault.KindOf(err) == fault.Unauthenticated || fault.CodeOf(err) == codeWrongPassword {
 		return
 	}
 	t.api.giveBack(t.c, wrongPasswordLimit, t.account)
@@ -153,6 +153,9 @@ func (t attempt) end(err error) {
 
 // codeBusy is the code of a password that was not looked at because too many wait.
 const codeBusy = "busy"
+
+// codeWrongPassword is the code of a wrong password that a customer with a session gave.
+const codeWrongPassword = "wrong_password"
 
 // tellLimit adds to the fields RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-10): of the policy the quota q in a window of w
 // seconds, and what remains (r) for t seconds.

@@ -8,14 +8,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"example.com/orderly/internal/fault"
-	"example.com/orderly/internal/source"
 	"example.com/orderly/internal/users"
 )
 
 // login is who is asking; empty for a stranger.
 type login struct {
-	userID string
-	token  string
+	userID    string
+	sessionID string
+	token     string
 }
 
 // signedIn returns who is asking: the customer of the session whose token the request bears. Only a token that was sent can be called
@@ -33,46 +33,7 @@ func (a *API) signedIn(c *gin.Context) (login, error) {
 	if err != nil {
 		return login{}, err
 	}
-	return login{userID: session.UserID, token: token}, nil
-}
-
-type userBody struct {
-	ID        string    `json:"id"`
-	Email     string    `json:"email"`
-	Name      string    `json:"name"`
-	CreatedAt time.Time `json:"created_at"`
-}
-
-func userOf(p users.Profile) userBody {
-	return userBody{ID: p.ID, Email: p.Email, Name: p.Name, CreatedAt: p.CreatedAt}
-}
-
-func (a *API) register(c *gin.Context, _ login) error {
-	var body struct {
-		Email    string `json:"email"`
-		Name     string `json:"name"`
-		Password string `json:"password"`
-	}
-	if err := decode(c, &body); err != nil {
-		return err
-	}
-	if err := a.take(c, registrationLimit, source.Of(c.Request.Context())); err != nil {
-		return err
-	}
-	profile, err := a.cfg.Users.Register(c.Request.Context(), users.Registration(body))
-	if err != nil {
-		return err
-	}
-	c.Header("Location", "/v1/users/me")
-	return answerJSON(c, http.StatusCreated, userOf(profile))
-}
-
-func (a *API) me(c *gin.Context, who login) error {
-	profile, err := a.cfg.Users.Profile(c.Request.Context(), who.userID)
-	if err != nil {
-		return err
-	}
-	return answerJSON(c, http.StatusOK, userOf(profile))
+	return login{userID: session.UserID, sessionID: session.ID, token: token}, nil
 }
 
 func (a *API) login(c *gin.Context, _ login) error {
@@ -107,9 +68,46 @@ func (a *API) passLogin(c *gin.Context, email, password string) (token string, s
 }
 
 func (a *API) logout(c *gin.Context, who login) error {
-	if err := a.cfg.Users.Logout(c.Request.Context(), who.token); err != nil {
+	return noContent(c, a.cfg.Users.Logout(c.Request.Context(), who.token))
+}
+
+func (a *API) logoutEverywhere(c *gin.Context, who login) error {
+	return noContent(c, a.cfg.Users.RevokeAll(c.Request.Context(), who.userID))
+}
+
+func (a *API) endSession(c *gin.Context, who login) error {
+	return noContent(c, a.cfg.Users.EndSession(c.Request.Context(), who.userID, c.Param("id")))
+}
+
+type sessionBody struct {
+	ID        string    `json:"id"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Current   bool      `json:"current"`
+	Source    string    `json:"source,omitempty"`
+	UserAgent string    `json:"user_agent,omitempty"`
+}
+
+func (a *API) sessions(c *gin.Context, who login) error {
+	open, err := a.cfg.Users.Sessions(c.Request.Context(), who.userID)
+	if err != nil {
 		return err
 	}
-	c.Status(http.StatusNoContent)
-	return nil
+	listed := make([]sessionBody, len(open))
+	for i, s := range open {
+		listed[i] = sessionBody{
+			ID: s.ID, CreatedAt: s.CreatedAt, ExpiresAt: s.ExpiresAt, Current: s.ID == who.sessionID, Source: s.Source, UserAgent: s.UserAgent,
+		}
+	}
+	return answerJSON(c, http.StatusOK, struct {
+		Sessions []sessionBody `json:"sessions"`
+	}{listed})
+}
+
+// noContent answers that something was done, unless it was not.
+func noContent(c *gin.Context, err error) error {
+	if err == nil {
+		c.Status(http.StatusNoContent)
+	}
+	return err
 }
