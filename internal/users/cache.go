@@ -232,7 +232,7 @@ func (c *Cache) ask(ctx context.Context, key string) (keys sealKeys, payload str
 	if keys, err = c.keys.get(ctx); err != nil {
 		return nil, "", err
 	}
-	payload, _, err = c.entries.get(ctx, key)
+	payload, err = c.entries.get(ctx, key)
 	return keys, payload, err
 }
 

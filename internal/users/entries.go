@@ -35,19 +35,19 @@ type entries struct {
 	claim *claim
 }
 
-// get returns the payload under key; found is false when there is no entry. Entries of another system are an error.
-func (e entries) get(ctx context.Context, key string) (payload string, found bool, err error) {
+// get returns the payload under key, empty where there is no entry. Entries of another system are an error.
+func (e entries) get(ctx context.Context, key string) (payload string, err error) {
 	if err := e.claim.holds(ctx); err != nil {
-		return "", false, err
+		return "", err
 	}
 	ctx, cancel := detached(ctx, redisPatience)
 	defer cancel()
 	payload, err = e.rdb.HGet(ctx, key, "payload").Result()
 	e.claim.met(err)
 	if errors.Is(err, redis.Nil) {
-		return "", false, nil
+		return "", nil
 	}
-	return payload, err == nil, err
+	return payload, err
 }
 
 // put writes the entry for at most ttl and reports whether it is there now: not when a newer one was.
@@ -76,7 +76,7 @@ func (e entries) check(ctx context.Context, keys ...string) error {
 		if _, err := e.put(ctx, key, 1, "checked", time.Minute); err != nil {
 			return err
 		}
-		if _, _, err := e.get(ctx, key); err != nil {
+		if _, err := e.get(ctx, key); err != nil {
 			return err
 		}
 	}

@@ -97,9 +97,10 @@ func TestAWriterToRedisLogsNoneOut(t *testing.T) {
 		p.requireNone(t, out)
 
 		token := b.session(t, ada.ID)
-		key, _ := p.Sealed(t.Context(), token, users.Session{}, b.clock.now())
+		key, live := p.Sealed(t.Context(), token, users.Session{}, b.clock.now().Add(-time.Hour))
 		for name, payload := range map[string]string{
-			"as earlier releases wrote it": "", "copied from a session that has ended": genuine,
+			"a live one of its own, with the version of a revoked one": strings.Replace(live, "\x00\x00\x01{", "\x00\x00\x02{", 1),
+			"as earlier releases wrote it":                             "", "copied from a session that has ended": genuine,
 			"with an invented seal": "\x02" + strings.Repeat("s", 32) + "\x00\x00\x00\x00\x00\x00\x00\x02",
 		} {
 			for _, version := range []any{1, 2, 3, "9223372036854775807"} {

@@ -96,13 +96,11 @@ func (s *Service) matches(ctx context.Context, user *credentials, given string) 
 	if err != nil || !right || !stale {
 		return right, err
 	}
-	hash, err := s.passwords.Hash(ctx, password.Normalise(given))
-	if err != nil {
-		return true, nil
-	}
-	rows, err := s.db.Exec(ctx, `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, user.ID, user.PasswordHash)
-	if err == nil && rows == 1 {
-		user.PasswordHash = hash
+	if hash, err := s.passwords.Hash(ctx, password.Normalise(given)); err == nil {
+		rows, err := s.db.Exec(ctx, `UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, user.ID, user.PasswordHash)
+		if err == nil && rows == 1 {
+			user.PasswordHash = hash
+		}
 	}
 	return true, nil
 }

@@ -85,7 +85,7 @@ func (c *Cache) authenticate(ctx context.Context, tokenHash string) (Session, st
 
 // revoked reports whether Redis says so, under a seal. Without one it is not believed: the database has just said that the session holds.
 func (c *Cache) revoked(ctx context.Context, keys sealKeys, key string) bool {
-	payload, _, err := c.entries.get(ctx, key)
+	payload, err := c.entries.get(ctx, key)
 	version, _, ok := c.open("session", keys, key, payload)
 	return err == nil && ok && version == sessionRevoked
 }
