@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(devCommand(), demoCommand(), migrateCommand(), serveCommand(), healthcheckCommand(), sandboxCommand(),
-		eventsCommand(), temporalCommand(), adoptCommand())
+		eventsCommand(), temporalCommand(), adoptCommand(), operatorsCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		_, _ = fmt.Fprintln(stderr, "orderly:", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return 1

@@ -12,6 +12,7 @@ import (
 	"example.com/orderly/internal/inventory"
 	"example.com/orderly/internal/journal"
 	"example.com/orderly/internal/notifications"
+	"example.com/orderly/internal/operators"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/payments"
 	"example.com/orderly/internal/system"
@@ -86,8 +87,8 @@ var Services = []Service{
 		},
 	},
 	{
-		// No saga asks this service for a step, and it runs in the API's process.
-		Name: "users", Migrations: users.Migrations, Role: "api", ReadBy: []string{"listeners"}, Outbox: true,
+		// No saga asks this service for a step, and it runs in the API's process. Its database is also where operators are.
+		Name: "users", Migrations: usersMigrations, Role: "api", ReadBy: []string{"listeners"}, Outbox: true,
 		open: func(ctx context.Context, n *Node, st *store) (_ handlers, err error) {
 			if n.cache, err = openCache(n.process); err != nil {
 				return handlers{}, err
@@ -113,6 +114,9 @@ var Services = []Service{
 		},
 	},
 }
+
+// usersMigrations are the tables of customers and those of operators.
+func usersMigrations() []database.Migrations { return append(users.Migrations(), operators.Migrations()) }
 
 // openNotifications opens the notifications service. Addresses come from the users service through its cache, not from events.
 func openNotifications(ctx context.Context, n *Node, st *store) (_ handlers, err error) {
