@@ -77,11 +77,13 @@ const answerWithin = 5 * time.Second
 
 // API is the http.Handler of all routes. Safe for concurrent use.
 type API struct {
-	cfg          Config
-	log          *slog.Logger
-	now          func() time.Time
-	engine       *gin.Engine
-	metrics      metrics
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	engine  *gin.Engine
+	metrics metrics
+	// problems have a page each.
+	problems     []problemType
 	limitMetrics limitMetrics
 	// draining ends when the server begins to shut down.
 	draining context.Context
@@ -120,7 +122,7 @@ func newEdge(cfg Config) *API {
 	if cfg.Gatherer == nil {
 		cfg.Gatherer = prometheus.DefaultGatherer
 	}
-	a := &API{cfg: cfg, log: cfg.Logger, now: cfg.Now, engine: gin.New(), metrics: newMetrics(cfg.Registerer)}
+	a := &API{cfg: cfg, log: cfg.Logger, now: cfg.Now, engine: gin.New(), metrics: newMetrics(cfg.Registerer), problems: problemTypes}
 	a.limitMetrics = newLimitMetrics(cfg.Registerer)
 	a.draining, a.drain = context.WithCancel(context.Background())
 	// The error only reports addresses that cannot be read, and there are none: gin is not asked who is calling, internal/source is.

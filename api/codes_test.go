@@ -89,6 +89,8 @@ func codesOfSource(t *testing.T, dir string) map[string]bool {
 	for _, file := range files {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
+			case *ast.FuncDecl:
+				return n.Name.Name != "Refuse" // it hands on the code of another port, which has a table of its own
 			case *ast.CallExpr:
 				if called, ok := n.Fun.(*ast.SelectorExpr); ok && called.Sel.Name == "New" && len(n.Args) >= 3 {
 					if from, ok := called.X.(*ast.Ident); ok && from.Name == "fault" {

@@ -124,8 +124,12 @@ type attempt struct {
 // beginLogin counts a log-in to the account that the address may belong to. Limited where a limit is met. Whether there is such an account
 // makes no difference.
 func (a *API) beginLogin(c *gin.Context, email string) (attempt, error) {
-	from := source.Of(c.Request.Context())
-	try := attempt{api: a, c: c, source: from, account: from + " " + users.AddressKey(email)}
+	return a.beginAttempt(c, source.Of(c.Request.Context()), users.AddressKey(email))
+}
+
+// beginAttempt is beginLogin for one who logs in from a source, counted under that name.
+func (a *API) beginAttempt(c *gin.Context, from, account string) (attempt, error) {
+	try := attempt{api: a, c: c, source: from, account: from + " " + account}
 	if err := a.take(c, loginLimit, from); err != nil {
 		return try, err
 	}

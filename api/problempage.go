@@ -29,7 +29,7 @@ var problemTemplate = template.Must(template.New("problem").Parse(`<!doctype htm
 
 // problemPage is what the type of a problem document leads to: what its code means and what to do.
 func (a *API) problemPage(c *gin.Context, _ login) error {
-	for _, p := range problemTypes {
+	for _, p := range a.problems {
 		if p.code != c.Param("code") {
 			continue
 		}

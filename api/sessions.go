@@ -1,13 +1,12 @@
 package api
 
 import (
+	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
-	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/users"
 )
 
@@ -18,22 +17,14 @@ type login struct {
 	token     string
 }
 
-// signedIn returns who is asking: the customer of the session whose token the request bears. Only a token that was sent can be called
-// invalid (RFC 6750, section 3.1).
-func (a *API) signedIn(c *gin.Context) (login, error) {
-	scheme, token, _ := strings.Cut(c.GetHeader("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return login{}, fault.New(fault.Unauthenticated, "no_session", "send Authorization: Bearer with the token of a session")
-	}
-	session, err := a.cfg.Users.Authenticate(c.Request.Context(), token)
-	if fault.KindOf(err) == fault.Unauthenticated {
-		c.Header("WWW-Authenticate", challenge+`, error="invalid_token"`)
-	}
-	if err != nil {
-		return login{}, err
-	}
-	return login{userID: session.UserID, sessionID: session.ID, token: token}, nil
+// signedIn returns who is asking: the customer of the session whose token the request bears.
+func (a *API) signedIn(c *gin.Context) (who login, err error) {
+	who.token, err = Bearer(c, func(ctx context.Context, token string) error {
+		session, err := a.cfg.Users.Authenticate(ctx, token)
+		who.userID, who.sessionID = session.UserID, session.ID
+		return err
+	})
+	return who, err
 }
 
 func (a *API) login(c *gin.Context, _ login) error {

@@ -32,8 +32,8 @@ type Housekeeping struct {
 	Inboxes []*listen.Inbox
 	// Keys forgets idempotency keys; nil where there are none.
 	Keys func(ctx context.Context, age time.Duration, limit int) (int64, error)
-	// Sessions removes the sessions that have expired and returns how many; nil where there are none.
-	Sessions func(ctx context.Context) (int64, error)
+	// Sessions each remove sessions that have expired and return how many.
+	Sessions []func(ctx context.Context) (int64, error)
 	// CacheKeys replaces the key of the cache where it is due; nil where there is none.
 	CacheKeys func(ctx context.Context) error
 	Log       *slog.Logger
@@ -62,8 +62,8 @@ func (h *Housekeeping) Tidy(ctx context.Context) error {
 	if h.Keys != nil {
 		failed = errors.Join(failed, untilDone(ctx, h.Keys, OrderKeys))
 	}
-	if h.Sessions != nil {
-		_, err := h.Sessions(ctx)
+	for _, prune := range h.Sessions {
+		_, err := prune(ctx)
 		failed = errors.Join(failed, err)
 	}
 	if h.CacheKeys != nil {

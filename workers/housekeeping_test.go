@@ -20,10 +20,10 @@ func TestHousekeepingForgetsKeysAndSessionsAndReplacesTheCachesKey(t *testing.T)
 			kept = age
 			return 0, nil
 		},
-		Sessions: func(context.Context) (int64, error) {
+		Sessions: []func(context.Context) (int64, error){func(context.Context) (int64, error) {
 			sessions++
 			return 3, nil
-		},
+		}},
 		CacheKeys: func(context.Context) error {
 			rotations++
 			return nil

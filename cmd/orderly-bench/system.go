@@ -62,7 +62,7 @@ func (s *system) configure(dir string) error {
 		return err
 	}
 	s.cfg = config.Config{
-		Data: dir, APIAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", TemporalPort: "0", TemporalUIPort: "0",
+		Data: dir, APIAddr: "127.0.0.1:0", OperatorAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", TemporalPort: "0", TemporalUIPort: "0",
 		MailFrom: "Orderly <shop@orderly.example>", Products: filepath.Join(dir, "products.json"),
 		RabbitMQURL: named.RabbitMQURL, RabbitMQPrefix: s.name, RedisURL: named.RedisURL, RedisPrefix: s.name, TemporalAddress: named.TemporalAddress,
 		PprofAddr: named.PprofAddr,

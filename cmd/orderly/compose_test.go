@@ -155,6 +155,9 @@ func addresses(of node.Roles, cfg config.Config) []string {
 	if of.Has("api") && cfg.HealthAddr != "" {
 		all = append(all, cfg.APIAddr)
 	}
+	if of.Has("operator") {
+		all = append(all, cfg.OperatorAddr)
+	}
 	return all
 }
 

@@ -45,7 +45,7 @@ func demoOnOwnNode(ctx context.Context, d demo.Demo) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	cfg := config.Config{
-		Data: dir, APIAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", TemporalPort: "0", TemporalUIPort: "0",
+		Data: dir, APIAddr: "127.0.0.1:0", OperatorAddr: "127.0.0.1:0", SandboxAddr: "127.0.0.1:0", TemporalPort: "0", TemporalUIPort: "0",
 		MailFrom: "Orderly <shop@orderly.example>", Products: "demo", LogFormat: "text", LogLevel: "error",
 	}
 	ctx, stop := context.WithCancel(ctx)

@@ -82,6 +82,7 @@ func printAddresses(ctx context.Context, n *node.Node, say func(line string)) er
 	if err != nil {
 		return fmt.Errorf("sign in the demo customer: %w", err)
 	}
+	say("Operators    http://" + n.OperatorAddr + "  (orderly operators add)")
 	say("Ready. Place an order:\n")
 	say(fmt.Sprintf(`curl -sS http://%s/v1/orders -H 'Authorization: Bearer %s' -H 'Idempotency-Key: "%s"' `+
 		`-H 'Content-Type: application/json' -H 'Prefer: wait=10' -d '{"lines":[{"sku":"%s","quantity":1}],"payment_method":"pm_card_visa"}'`,

@@ -68,6 +68,7 @@ func newWorld(t *testing.T) *world {
 	w.api, w.book = "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
 	w.env = append(bare(), "TEMPORAL_CLI="+cli, "ORDERLY_API_ADDR="+w.api, "ORDERLY_SANDBOX_ADDR="+w.book,
 		"ORDERLY_TEMPORAL_PORT="+ports[2], "ORDERLY_TEMPORAL_UI_PORT="+ports[3],
+		"ORDERLY_OPERATOR_ADDR=127.0.0.1:0",
 		"ORDERLY_DRAIN_TIME=0s",          // no balancer asks for readiness but where a test is about one
 		"ORDERLY_LIMIT_EXEMPT=127.0.0.1") // as under dev: all customers of a test come from one address, and many are one customer
 	t.Cleanup(func() { require.Empty(t, w.processes(), "processes are left behind") })

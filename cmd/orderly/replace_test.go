@@ -14,6 +14,7 @@ import (
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/demo"
+	"example.com/orderly/internal/node"
 	"example.com/orderly/internal/testenv"
 )
 
@@ -49,7 +50,7 @@ func TestReplacingARoleTimesNothingOut(t *testing.T) {
 		return r.count(journal, `SELECT count(*) FROM journal WHERE event_type = 'order.completed.v1'`) == len(r.placed) &&
 			r.count(mails, `SELECT count(*) FROM mails WHERE template = 'order.completed'`) == len(r.placed)
 	})
-	d.stop("api", "orders", "inventory", "payments", "listeners", "sandbox")
+	d.stop(append(node.AllRoles().Names(), "sandbox")...)
 }
 
 const openOrders = `SELECT count(*) FROM orders WHERE state IN ('pending', 'confirmed')`

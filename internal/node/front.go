@@ -27,7 +27,6 @@ func openFront(p process, name string, door *api.Door, setting, addr string) (*f
 	if err != nil {
 		return nil, err
 	}
-	door.PublicURL = p.cfg.PublicURL
 	f := &front{name: name, door: door, serving: lifecycle.Serve(door.Server(), door.Listener(listener)), addr: listener.Addr()}
 	p.closers.Add(f.serving.Close)
 	return f, nil
@@ -44,7 +43,7 @@ func (all fronts) parts() []lifecycle.Part {
 
 // Port is an HTTP port of a process.
 type Port struct {
-	// For is what it is for: api, or health.
+	// For is what it is for: api, operator or health.
 	For string
 	// Addr is host:port as bound.
 	Addr string

@@ -2,6 +2,7 @@ package node
 
 import (
 	"example.com/orderly/api"
+	"example.com/orderly/api/operator"
 	"example.com/orderly/internal/source"
 )
 
@@ -12,17 +13,21 @@ func (n *Node) openDoors() {
 		n.health.door.Open(api.NewHealth(cfg))
 		cfg.HealthElsewhere = true
 	}
+	if n.front == nil && n.desk == nil {
+		return
+	}
+	cfg.Limits, cfg.Limiter = n.limits(), n.limiter()
 	if n.front != nil {
 		n.front.door.Open(n.api(cfg))
+	}
+	if n.desk != nil {
+		n.desk.door.Open(operator.New(operator.Config{Operators: n.operators, Edge: cfg}))
 	}
 }
 
 // edge is what each port needs, and the health of this process.
 func (n *Node) edge() api.Config {
-	cfg := api.Config{
-		PublicURL: n.cfg.PublicURL, CORSOrigins: n.cfg.CORSOrigins,
-		Registerer: n.metrics, Gatherer: n.metrics, Logger: n.log, Now: n.now,
-	}
+	cfg := api.Config{Registerer: n.metrics, Gatherer: n.metrics, Logger: n.log, Now: n.now}
 	cfg.TrustedProxies, _ = source.ParseNetworks(n.cfg.TrustedProxies) // checked before
 	for _, s := range n.roles.services() {
 		st := n.stores[s.Name]
@@ -40,10 +45,10 @@ func (n *Node) edge() api.Config {
 
 // api is the customers' API.
 func (n *Node) api(cfg api.Config) *api.API {
+	cfg.PublicURL, cfg.CORSOrigins = n.cfg.PublicURL, n.cfg.CORSOrigins
 	cfg.Orders, cfg.Stock, cfg.Users = n.orders, n.inventory, n.users
 	cfg.Timeline, cfg.Mails = n.journal.Events, n.notifications.Mails
 	cfg.CheckMethod = n.provider.gateway.Method
-	cfg.Limits, cfg.Limiter = n.limits(), n.limiter()
 	cfg.StartSaga, cfg.AwaitEnd = n.sagas.starter.Enqueue, n.sagas.starter.Await
 	return api.New(cfg)
 }

@@ -32,6 +32,9 @@ func (m *messaging) open(ctx context.Context, p process, id system.ID, roles []s
 		p.metrics.MustRegister(listen.Collector(m.inboxes))
 	}
 	var transport workers.Transport
+	if len(m.outboxes) == 0 && len(m.inboxes) == 0 {
+		return nil
+	}
 	if p.cfg.RabbitMQURL != "" {
 		transport, err = m.openRabbit(ctx, p, id, roles, subscriptions)
 	} else if len(m.outboxes) > 0 {

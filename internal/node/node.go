@@ -18,6 +18,7 @@ import (
 	"example.com/orderly/internal/node/config"
 	"example.com/orderly/internal/node/temporal"
 	"example.com/orderly/internal/notifications"
+	"example.com/orderly/internal/operators"
 	"example.com/orderly/internal/orders"
 	"example.com/orderly/internal/system"
 	"example.com/orderly/internal/users"
@@ -34,6 +35,7 @@ type Node struct {
 	orders        *orders.Service
 	inventory     *inventory.Service
 	users         *users.Cache
+	operators     *operators.Service
 	notifications *notifications.Service
 	journal       *journal.Journal
 
@@ -42,13 +44,14 @@ type Node struct {
 	messaging messaging
 	sagas     sagas
 	front     *front // of the API
+	desk      *front // of operators
 	health    *front // nil where the API's port tells about health
 	fronts    fronts
 	profiles  net.Listener
 
-	// APIAddr, HealthAddr and SandboxAddr are host:port as bound. APIAddr is empty in a process without the API, HealthAddr is APIAddr where
-	// health has no port of its own, and SandboxAddr is empty where a provider outside is used.
-	APIAddr, HealthAddr, SandboxAddr string
+	// APIAddr, OperatorAddr, HealthAddr and SandboxAddr are host:port as bound. The first two are empty in a process without the role,
+	// HealthAddr is APIAddr where health has no port of its own, and SandboxAddr is empty where a provider outside is used.
+	APIAddr, OperatorAddr, HealthAddr, SandboxAddr string
 	// Ready is closed once every part works.
 	Ready chan struct{}
 }
@@ -141,11 +144,19 @@ func (n *Node) bind() (err error) {
 		if healthApart {
 			door = api.NewDoorWithoutHealth(n.log)
 		}
+		door.PublicURL = n.cfg.PublicURL
 		if n.front, err = n.openFront("api", door, "ORDERLY_API_ADDR", n.cfg.APIAddr); err != nil {
 			return err
 		}
 		n.APIAddr = n.front.addr.String()
 		n.HealthAddr = cmp.Or(n.HealthAddr, n.APIAddr)
+	}
+	if n.roles.Has("operator") {
+		n.desk, err = n.openFront("operator", api.NewDoorWithoutHealth(n.log), "ORDERLY_OPERATOR_ADDR", n.cfg.OperatorAddr)
+		if err != nil {
+			return err
+		}
+		n.OperatorAddr = n.desk.addr.String()
 	}
 	if n.cfg.PprofAddr != "" {
 		n.profiles, err = bind(n.process, "ORDERLY_PPROF_ADDR", n.cfg.PprofAddr)

@@ -58,6 +58,11 @@ func (of Roles) useTemporal() bool {
 	return of.Has("api") || slices.ContainsFunc(Services, func(s Service) bool { return s.Queue != "" && of.Has(s.Role) })
 }
 
+// useMessaging reports whether one of the roles announces events or listens to them.
+func (of Roles) useMessaging() bool {
+	return slices.ContainsFunc(Services, func(s Service) bool { return (s.Outbox || len(s.Listens) > 0) && of.Has(s.Role) })
+}
+
 // askProvider reports whether one of the roles asks the payment provider: the API for payment methods, payments for everything else.
 func (of Roles) askProvider() bool { return of.Has("api") || of.Has("payments") }
 
@@ -97,7 +102,7 @@ func (of Roles) CheckServable(cfg config.Config) error {
 		if setting := of.embeddedDatabaseSetting(cfg); setting != "" {
 			return missing(setting, "processes of different roles share their databases, such as postgres://user@host:5432/orderly")
 		}
-		if cfg.RabbitMQURL == "" {
+		if cfg.RabbitMQURL == "" && of.useMessaging() {
 			return missing("RABBITMQ_URL", "events go from process to process through RabbitMQ, such as amqp://user:password@host:5672/")
 		}
 		if cfg.TemporalAddress == "" && of.useTemporal() {

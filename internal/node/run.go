@@ -50,7 +50,10 @@ func (n *Node) housekeeping() *workers.Housekeeping {
 		h.Keys = n.orders.PruneKeys
 	}
 	if n.roles.Has("api") {
-		h.Sessions, h.CacheKeys = n.users.PruneSessions, n.users.RotateKeys
+		h.Sessions, h.CacheKeys = append(h.Sessions, n.users.PruneSessions), n.users.RotateKeys
+	}
+	if n.roles.Has("operator") {
+		h.Sessions = append(h.Sessions, n.operators.PruneSessions)
 	}
 	return h
 }

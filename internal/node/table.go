@@ -22,17 +22,20 @@ import (
 // Role is what a process can do for the system.
 type Role struct {
 	Name, Does string
+	// port says that the role has an HTTP port of its own, beside that for health.
+	port bool
 	// health is where a process without the API answers about its health, unless ORDERLY_HEALTH_ADDR says otherwise.
 	health string
 }
 
 // roles is the table of roles.
 var roles = Roles{
-	{Name: "api", Does: "takes orders over HTTP, and customers"},
+	{Name: "api", Does: "takes orders over HTTP, and customers", port: true},
 	{Name: "orders", Does: "runs the sagas, and starts those that were not started", health: "127.0.0.1:8081"},
 	{Name: "inventory", Does: "reserves stock", health: "127.0.0.1:8082"},
 	{Name: "payments", Does: "authorises, captures, gives back", health: "127.0.0.1:8083"},
 	{Name: "listeners", Does: "writes mails and the journal", health: "127.0.0.1:8084"},
+	{Name: "operator", Does: "serves operators, on a port of their own", port: true, health: "127.0.0.1:8086"},
 }
 
 // Service is one entry of the table of services: all that the program must be told about a service. Every other list derives from the
@@ -88,7 +91,7 @@ var Services = []Service{
 	},
 	{
 		// No saga asks this service for a step, and it runs in the API's process. Its database is also where operators are.
-		Name: "users", Migrations: usersMigrations, Role: "api", ReadBy: []string{"listeners"}, Outbox: true,
+		Name: "users", Migrations: usersMigrations, Role: "api", NeededBy: []string{"operator"}, ReadBy: []string{"listeners"}, Outbox: true,
 		open: func(ctx context.Context, n *Node, st *store) (_ handlers, err error) {
 			if n.cache, err = openCache(n.process); err != nil {
 				return handlers{}, err
@@ -97,6 +100,9 @@ var Services = []Service{
 				Prefix: cachePrefix(n.cfg), System: n.system, Metrics: users.NewMetrics(n.metrics), Log: n.log,
 			})
 			n.closers.Add(func() error { n.users.Close(); return nil })
+			if n.roles.Has("operator") {
+				n.operators = operators.New(st.db, operators.Options{Log: n.log, Metrics: operators.NewMetrics(n.metrics)})
+			}
 			return handlers{}, checkRedis(ctx, n.process, n.cache, n.users)
 		},
 	},
@@ -116,7 +122,9 @@ var Services = []Service{
 }
 
 // usersMigrations are the tables of customers and those of operators.
-func usersMigrations() []database.Migrations { return append(users.Migrations(), operators.Migrations()) }
+func usersMigrations() []database.Migrations {
+	return append(users.Migrations(), operators.Migrations())
+}
 
 // openNotifications opens the notifications service. Addresses come from the users service through its cache, not from events.
 func openNotifications(ctx context.Context, n *Node, st *store) (_ handlers, err error) {

@@ -154,10 +154,10 @@ func (s *Service) newRecoveryCodes(ctx context.Context, tx *database.Tx, id stri
 	return shown, nil
 }
 
-// grouped puts a hyphen after every five characters.
+// grouped puts hyphens between groups of five characters, the last of which may have six.
 func grouped(code string) string {
 	var parts []string
-	for len(code) > 5 {
+	for len(code) > 6 {
 		parts, code = append(parts, code[:5]), code[5:]
 	}
 	return strings.Join(append(parts, code), "-")

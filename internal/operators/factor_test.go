@@ -53,6 +53,7 @@ func TestRecoveryCodes(t *testing.T) {
 		b := setup(open)
 		ada, bob := b.enrolled(t, "ada@example.com", operators.RoleAdmin), b.enrolled(t, "bob@example.com", operators.RoleOperator)
 		require.Len(t, ada.recovery, 10)
+		require.Regexp(t, `^([A-Z2-7]{5}-){4}[A-Z2-7]{6}$`, ada.recovery[0])
 		ada.login(t)
 		requireFault(t, ada.give(t, bob.recovery[0]), fault.Unauthenticated, "wrong_code")
 		require.NoError(t, ada.give(t, strings.ToLower(strings.ReplaceAll(ada.recovery[0], "-", " "))))

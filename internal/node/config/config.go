@@ -43,6 +43,7 @@ type Config struct {
 	Data           string `env:"ORDERLY_DATA" envDefault:".orderly"`
 	APIAddr        string `env:"ORDERLY_API_ADDR" envDefault:"127.0.0.1:8080"`
 	PublicURL      string `env:"ORDERLY_PUBLIC_URL"`
+	OperatorAddr   string `env:"ORDERLY_OPERATOR_ADDR" envDefault:"127.0.0.1:8085"`
 	HealthAddr     string `env:"ORDERLY_HEALTH_ADDR"`
 	PprofAddr      string `env:"ORDERLY_PPROF_ADDR"`
 	SandboxAddr    string `env:"ORDERLY_SANDBOX_ADDR" envDefault:"127.0.0.1:8090"`
@@ -175,10 +176,10 @@ func (c Config) Check() error {
 		}
 	}
 	for _, a := range []struct{ name, value string }{
-		{"ORDERLY_API_ADDR", c.APIAddr}, {"ORDERLY_HEALTH_ADDR", c.HealthAddr}, {"ORDERLY_PPROF_ADDR", c.PprofAddr},
-		{"ORDERLY_SANDBOX_ADDR", c.SandboxAddr},
+		{"ORDERLY_API_ADDR", c.APIAddr}, {"ORDERLY_OPERATOR_ADDR", c.OperatorAddr}, {"ORDERLY_HEALTH_ADDR", c.HealthAddr},
+		{"ORDERLY_PPROF_ADDR", c.PprofAddr}, {"ORDERLY_SANDBOX_ADDR", c.SandboxAddr},
 	} {
-		if a.value == "" && a.name != "ORDERLY_API_ADDR" && a.name != "ORDERLY_SANDBOX_ADDR" {
+		if a.value == "" && (a.name == "ORDERLY_HEALTH_ADDR" || a.name == "ORDERLY_PPROF_ADDR") {
 			continue
 		}
 		if _, port, err := net.SplitHostPort(a.value); err != nil || !isPort(port) {
