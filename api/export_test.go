@@ -37,3 +37,15 @@ func LimitCodes() []string {
 	}
 	return codes
 }
+
+// Right is who may ask for a route of the customers' port.
+type Right struct{ Method, Path, Least string }
+
+// Rights are the table of routes.
+func Rights() []Right {
+	var all []Right
+	for _, r := range routes {
+		all = append(all, Right{r.method, r.path, string(r.may)})
+	}
+	return all
+}
