@@ -31,8 +31,14 @@ type response struct {
 	Content     map[string]any
 }
 
-var published = sync.OnceValue(func() document {
-	text, err := os.ReadFile("openapi.yaml")
+// published is the document of the customers' port, publishedForOperators that of the operators'.
+var (
+	published             = sync.OnceValue(func() document { return readDocument("openapi.yaml") })
+	publishedForOperators = sync.OnceValue(func() document { return readDocument("operator/openapi.yaml") })
+)
+
+func readDocument(path string) document {
+	text, err := os.ReadFile(path)
 	if err != nil {
 		panic(err)
 	}
@@ -41,7 +47,7 @@ var published = sync.OnceValue(func() document {
 		panic(err)
 	}
 	return d
-})
+}
 
 // resolve follows a reference, whose description is that of the response beside it, where there is one (OpenAPI 3.1, section 4.8.23).
 func (d document) resolve(r response) response {
@@ -129,8 +135,8 @@ func (w *world) checkDocument(method, path string, r reply) {
 	if r.field("code") == "some_code" { // which tests make up
 		return
 	}
-	if what := published().missing(method, path, r); what != "" {
-		w.t.Errorf("openapi.yaml does not say that %s %s is answered with %s: %s", method, path, what, r.body)
+	if what := w.document().missing(method, path, r); what != "" {
+		w.t.Errorf("the document does not say that %s %s is answered with %s: %s", method, path, what, r.body)
 	}
 }
 

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -42,23 +43,32 @@ type call struct {
 	headers []string          // the same
 	want    int               // the status for those who may
 	differs map[string]string // status and code for some of those who may, where the state of their account says no
-	// own and foreign make the thing that the path names: one of the caller, and one that the caller must not know of, which is 404. Routes
-	// that name nothing of a customer have neither.
+	// own and foreign make the thing that the path names: one of the caller, and one that the caller must not know of, which is 404 with the
+	// code unknown. Routes that name nothing of a customer have neither.
 	own     func(w *walk, who caller) string
 	foreign func(w *walk) string
+	unknown string
 }
 
 var customersCalls = map[string]call{
 	"POST /v1/users":              {least: stranger, body: `{"email":"new-#n@example.com","name":"Ada","password":"correct horse battery"}`, want: 201},
 	"POST /v1/sessions":           {least: stranger, body: `{"email":"known@example.com","password":"correct horse battery"}`, want: 201},
+	"GET /v1/sessions":            {least: customer, want: 200},
+	"DELETE /v1/sessions":         {least: customer, want: 204},
 	"DELETE /v1/sessions/current": {least: customer, want: 204},
+	"DELETE /v1/sessions/:id":     {least: customer, want: 204, own: (*walk).sessionOf, foreign: (*walk).foreignSession, unknown: "session_not_found"},
 	"GET /v1/users/me":            {least: customer, want: 200},
-	"GET /v1/products":            {least: stranger, want: 200},
-	"POST /v1/orders":             {least: customer, body: `{"lines":[{"sku":"MUG-EUR","quantity":1}],"payment_method":"pm_card_visa"}`, headers: []string{"Idempotency-Key: walk-#n"}, want: 202},
-	"GET /v1/orders":              {least: customer, want: 200},
-	"GET /v1/orders/:id":          {least: customer, want: 200, own: (*walk).orderOf, foreign: (*walk).foreignOrder},
-	"GET /openapi.yaml":           {least: stranger, want: 200},
-	"GET /problems/:code":         {least: stranger, want: 200, own: aCode},
+	"PATCH /v1/users/me":          {least: customer, body: `{"name":"Ada #n"}`, headers: []string{"If-Match: *"}, want: 200},
+	"DELETE /v1/users/me":         {least: customer, body: `{"current_password":"correct horse battery"}`, want: 204},
+	"PUT /v1/users/me/password": {
+		least: customer, body: `{"current_password":"correct horse battery","new_password":"another horse battery"}`, want: 204,
+	},
+	"GET /v1/products":    {least: stranger, want: 200},
+	"POST /v1/orders":     {least: customer, body: `{"lines":[{"sku":"MUG-EUR","quantity":1}],"payment_method":"pm_card_visa"}`, headers: []string{"Idempotency-Key: walk-#n"}, want: 202},
+	"GET /v1/orders":      {least: customer, want: 200},
+	"GET /v1/orders/:id":  {least: customer, want: 200, own: (*walk).orderOf, foreign: (*walk).foreignOrder, unknown: "order_not_found"},
+	"GET /openapi.yaml":   {least: stranger, want: 200},
+	"GET /problems/:code": {least: stranger, want: 200, own: aCode},
 }
 
 var operatorsCalls = map[string]call{
@@ -81,7 +91,7 @@ var operatorsCalls = map[string]call{
 }
 
 // caller is one who asks. The session is new for each cell, since a route may end it.
-type caller struct{ who, name, token string }
+type caller struct{ who, token string }
 
 // walk is both ports over one users database.
 type walk struct {
@@ -153,11 +163,16 @@ func (w *walk) email(who string) string { return strings.ReplaceAll(who, " ", "-
 // as returns one who asks, logged in anew.
 func (w *walk) as(who string) caller {
 	w.t.Helper()
-	c := caller{who: who, name: "walker"}
+	c := caller{who: who}
 	switch who {
 	case stranger:
 	case customer:
-		c.token = w.token(c.name)
+		// A new one each time, with a password: some routes change it, and one ends the account.
+		w.cells++
+		email := fmt.Sprintf("walker-%d@example.com", w.cells)
+		made := w.do("POST", "/v1/users", `{"email":"`+email+`","name":"Ada","password":"`+walkPassword+`"}`)
+		require.Equal(w.t, http.StatusCreated, made.status, made.body)
+		c.token = w.logIn(email)
 	default:
 		token, _, err := w.operators.Login(w.t.Context(), w.email(who), w.passwords[who])
 		require.NoError(w.t, err)
@@ -173,12 +188,33 @@ func (w *walk) as(who string) caller {
 func (w *walk) orderOf(who caller) string {
 	token := w.token("another")
 	if who.who == customer {
-		token = w.token(who.name)
+		token = who.token
 	}
 	w.cells++
 	placed := w.place(token, "own-"+strconv.Itoa(w.cells), `{"lines":[{"sku":"TEA-USD","quantity":1}],"payment_method":"pm_card_visa"}`)
 	require.Equal(w.t, http.StatusAccepted, placed.status, placed.body)
 	return placed.field("id")
+}
+
+// sessionOf is the id of the session of the caller; of another customer's for those who have none.
+func (w *walk) sessionOf(who caller) string {
+	token := who.token
+	if who.who != customer {
+		token = w.logIn("known@example.com")
+	}
+	listed := w.do("GET", "/v1/sessions", "", "Authorization: Bearer "+token)
+	var body struct{ Sessions []struct{ ID string } }
+	require.NoError(w.t, json.Unmarshal([]byte(listed.body), &body))
+	require.NotEmpty(w.t, body.Sessions, listed.body)
+	return body.Sessions[0].ID
+}
+
+func (w *walk) foreignSession() string { return w.sessionOf(caller{who: stranger}) }
+
+func (w *walk) logIn(email string) string {
+	session := w.do("POST", "/v1/sessions", `{"email":"`+email+`","password":"`+walkPassword+`"}`)
+	require.Equal(w.t, http.StatusCreated, session.status, session.body)
+	return session.field("token")
 }
 
 func aCode(*walk, caller) string { return "no_session" }
@@ -217,9 +253,11 @@ func (w *walk) ask(at *httptest.Server, method, path string, how call, thing str
 		headers = append(headers, strings.ReplaceAll(header, "#n", number))
 	}
 	customers := w.server
-	w.server = at
+	if w.server = at; at == w.desk {
+		w.document = publishedForOperators
+	}
 	r := w.do(method, parameter.ReplaceAllString(path, thing), body, headers...)
-	w.server = customers
+	w.server, w.document = customers, published
 	got := strconv.Itoa(r.status)
 	if r.status >= 400 {
 		got += " " + r.field("code")
@@ -253,7 +291,7 @@ func (w *walk) port(at *httptest.Server, route, least string, how call, may func
 			continue
 		}
 		if allowed {
-			expected = "404 order_not_found"
+			expected = "404 " + how.unknown
 		}
 		w.ask(at, method, path, how, how.foreign(w), w.as(who), expected)
 		cells++

@@ -43,16 +43,18 @@ func now() time.Time { return today }
 
 // world is the API with real services behind it. What a test changes before the first request is in effect.
 type world struct {
-	t       *testing.T
-	cfg     api.Config
-	server  *httptest.Server
-	redis   *miniredis.Miniredis
-	cache   *users.Cache
-	orders  *database.DB
-	stock   *database.DB
-	people  *database.DB
-	log     *lines
-	metrics *prometheus.Registry
+	t      *testing.T
+	cfg    api.Config
+	server *httptest.Server
+	// document is what the server's answers are held against.
+	document func() document
+	redis    *miniredis.Miniredis
+	cache    *users.Cache
+	orders   *database.DB
+	stock    *database.DB
+	people   *database.DB
+	log      *lines
+	metrics  *prometheus.Registry
 
 	mu      sync.Mutex
 	started []string
@@ -79,7 +81,7 @@ func (l *lines) String() string {
 func setup(t *testing.T, change ...func(w *world)) *world {
 	t.Helper()
 	ctx := t.Context()
-	w := &world{t: t, log: &lines{}, metrics: prometheus.NewRegistry(), redis: miniredis.RunT(t)}
+	w := &world{t: t, document: published, log: &lines{}, metrics: prometheus.NewRegistry(), redis: miniredis.RunT(t)}
 	open := func(service string, sets []database.Migrations) (*database.DB, *outbox.Outbox) {
 		db := testenv.SQLite(t, service, sets...)
 		return db, outbox.New(db, service, now)
