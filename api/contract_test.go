@@ -130,6 +130,7 @@ func TestARequestIDIsTakenOrMade(t *testing.T) {
 	require.Equal(t, "request-1", w.do("GET", "/healthz", "").header.Get("X-Request-ID"))
 	made := w.do("GET", "/healthz", "", "X-Request-Id: ", "X-Request-Id: two words").header.Get("X-Request-ID")
 	require.Regexp(t, anyID, made)
+	require.Regexp(t, anyID, w.do("GET", "/healthz", "", "X-Request-Id: request-2").header.Get("X-Request-ID"), "of two ids neither is taken")
 }
 
 // The document is read line by line: paths have an indent of two, their methods one of four.

@@ -243,10 +243,10 @@ func registered[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 
 var requestIDForm = regexp.MustCompile(`^[A-Za-z0-9._-]{8,64}$`)
 
-// requestID takes the caller's id where it is fit for a log line.
+// requestID takes the caller's id where it is one and fit for a log line.
 func requestID(h http.Header) string {
-	if id := h.Get("X-Request-ID"); requestIDForm.MatchString(id) {
-		return id
+	if ids := h.Values("X-Request-ID"); len(ids) == 1 && requestIDForm.MatchString(ids[0]) {
+		return ids[0]
 	}
 	return uuid.NewString()
 }

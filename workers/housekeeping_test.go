@@ -2,7 +2,10 @@ package workers_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,4 +37,12 @@ func TestHousekeepingForgetsKeysAndSessionsAndReplacesTheCachesKey(t *testing.T)
 	require.Equal(t, workers.OrderKeys, kept)
 	require.Equal(t, 1, sessions)
 	require.Equal(t, 1, rotations)
+}
+
+func TestTheContractSaysHowLongKeysAreKept(t *testing.T) {
+	t.Parallel()
+	contract, err := os.ReadFile("../api/openapi.yaml")
+	require.NoError(t, err)
+	words := strings.Join(strings.Fields(string(contract)), " ")
+	require.Contains(t, words, fmt.Sprintf("A key is remembered for %d days", workers.OrderKeys/(24*time.Hour)))
 }
