@@ -26,3 +26,24 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+// A hash that is read is the text that we would have written, so that no two texts are one hash.
+func FuzzParseHashed(f *testing.F) {
+	f.Add("$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI")
+	f.Add("$argon2id$v=19$m=+19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI")
+	f.Add("$argon2id$v=19$m=19456,t=0,p=0$$")
+	f.Add("$2y$10$abc")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, encoded string) {
+		h, err := parseHashed(encoded)
+		if err != nil {
+			require.EqualError(t, err, "a stored password hash cannot be read")
+			return
+		}
+		require.Equal(t, encoded, h.String())
+		require.Len(t, h.salt, saltBytes)
+		require.Len(t, h.key, keyBytes)
+		require.Positive(t, h.cost.passes)
+		require.Positive(t, h.cost.threads)
+	})
+}
