@@ -67,10 +67,11 @@ func checkContentType(h http.Header) error {
 
 // shown is a name fit to be sent back.
 func shown(name string) string {
-	if len(name) > 64 || paymenttoken.HoldsCardNumber(name) {
+	quoted := strconv.Quote(name) // which may add digits, as in \x7f
+	if len(name) > 64 || paymenttoken.HoldsCardNumber(quoted) {
 		return "of that name"
 	}
-	return strconv.Quote(name)
+	return quoted
 }
 
 func place(pointer string) string {
