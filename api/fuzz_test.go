@@ -154,6 +154,7 @@ func FuzzCursor(f *testing.F) {
 	f.Add("")
 	f.Add("AQ")
 	f.Add(strings.Repeat("_", 44))
+	f.Add(cursorAfter(q, orders.Order{ID: fuzzedCustomer, CreatedAt: time.Unix(1, 0)}) + "\n")
 	f.Fuzz(func(t *testing.T, cursor string) {
 		at, err := positionOf(q, cursor)
 		if err != nil {
@@ -173,7 +174,8 @@ func FuzzCursor(f *testing.F) {
 func FuzzForgedCursor(f *testing.F) {
 	q := orders.Query{CustomerID: fuzzedCustomer}
 	f.Add(make([]byte, 25))
-	f.Add(slices.Repeat([]byte{0xff}, 25))
+	f.Add(append([]byte{cursorVersion}, slices.Repeat([]byte{0xff}, 24)...))
+	f.Add(append([]byte{cursorVersion}, slices.Repeat([]byte{0x7f}, 24)...))
 	f.Fuzz(func(t *testing.T, head []byte) {
 		at, err := positionOf(q, cursorText.EncodeToString(append(slices.Clone(head), listOf(q)...)))
 		if err != nil {

@@ -221,7 +221,7 @@ func TestACursorBelongsToItsList(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(r.body), &shown))
 		require.Subset(t, all.ids(), shown.ids())
 	}
-	for _, garbled := range []string{page.NextCursor + "A", page.NextCursor[1:], page.NextCursor + "=", strings.ToLower(page.NextCursor), "next"} {
+	for _, garbled := range []string{page.NextCursor + "A", page.NextCursor[1:], page.NextCursor + "=", page.NextCursor[:8] + "%0A" + page.NextCursor[8:], strings.ToLower(page.NextCursor), "next"} {
 		refused := w.do("GET", "/v1/orders?state=pending&state=completed&cursor="+garbled, "", "Authorization: Bearer "+ada)
 		requireProblem(t, refused, http.StatusBadRequest, "invalid_cursor")
 	}
