@@ -77,10 +77,10 @@ func TestTheTimelineShowsWhatTheTableSays(t *testing.T) {
 		"inventory.reserved.v1": {"lines"}, "inventory.released.v1": {"lines"}, "inventory.rejected.v1": {"reason"},
 		"payment.authorized.v1": {"amount_minor", "currency"}, "payment.captured.v1": {"amount_minor", "currency"},
 		"payment.voided.v1": {"amount_minor", "currency"}, "payment.refunded.v1": {"amount_minor", "currency"},
-		"payment.declined.v1": {"amount_minor", "currency", "reason"},
-		"fraud.scored.v1":     nil, "stock.adjusted.v1": nil, "user.registered.v1": nil, "user.updated.v1": nil, "user.deleted.v1": nil,
+		"payment.declined.v1":  {"amount_minor", "currency", "reason"},
+		"nowhere.announced.v1": nil, "stock.adjusted.v1": nil, "user.registered.v1": nil, "user.updated.v1": nil, "user.deleted.v1": nil,
 	}
-	types := []string{"fraud.scored.v1"}
+	types := []string{"nowhere.announced.v1"}
 	for _, payload := range events.Catalogue() {
 		types = append(types, payload.EventType())
 	}

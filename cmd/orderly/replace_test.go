@@ -124,7 +124,12 @@ type timeOut struct {
 func timeOuts(past *history.History) (found []timeOut) {
 	names := map[int64]string{}
 	add := func(event *history.HistoryEvent, what, by string) {
-		role, _, _ := strings.Cut(what, ".")
+		role, _, _ := strings.Cut(what, ".") // of an activity this is its service
+		for _, s := range node.Services {
+			if s.Name == role {
+				role = s.Role
+			}
+		}
 		at := event.GetEventTime().AsTime()
 		found = append(found, timeOut{role, what + " timed out before " + at.Format(time.StampMilli) + by, at})
 	}
