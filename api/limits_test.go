@@ -200,6 +200,22 @@ func TestARepeatedOrderIsNotCounted(t *testing.T) {
 	require.Equal(t, "true", w.place(token, "key-2", twoMugs).header.Get("Idempotency-Replayed"))
 }
 
+// Equal requests that come at once are one order, and are counted as one.
+func TestEqualOrdersAtOnceAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	w := limitedWorld(t, api.Limits{Orders: limit.Rate{Burst: 30, Per: time.Hour}})
+	token := w.token("ada")
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			w.try("POST", "/v1/orders", twoMugs, "Authorization: Bearer "+token, "Idempotency-Key: key-1")
+		})
+	}
+	all.Wait()
+	require.Len(t, w.sagas(), 1)
+	require.Contains(t, w.place(token, "key-2", twoMugs).header.Get("RateLimit"), `"orders";r=28;`)
+}
+
 func TestOpenOrdersAreLimited(t *testing.T) {
 	t.Parallel()
 	exempt, err := source.ParseNetworks("192.0.2.15")

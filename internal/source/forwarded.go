@@ -14,9 +14,6 @@ func OfRequest(peer string, h http.Header, proxies Networks) string {
 	if !ok {
 		return Unknown
 	}
-	if !proxies.Contain(at) {
-		return named(at)
-	}
 	listed, standard := elements(h, "X-Forwarded-For"), elements(h, "Forwarded")
 	byList, byStandard := proxies.walk(at, listed, parseHop), proxies.walk(at, standard, parseForwarded)
 	switch {
@@ -29,7 +26,7 @@ func OfRequest(peer string, h http.Header, proxies Networks) string {
 	return named(at)
 }
 
-// walk goes from the peer at, which is a proxy, towards the client.
+// walk goes from the peer at towards the client, as long as it stands at a proxy.
 func (n Networks) walk(at netip.Addr, hops []string, parse func(string) (netip.Addr, bool)) netip.Addr {
 	for i := len(hops) - 1; i >= 0 && n.Contain(at); i-- {
 		next, ok := parse(hops[i])
