@@ -44,7 +44,7 @@ type call struct {
 	want    int               // the status for those who may
 	differs map[string]string // status and code for some of those who may, where the state of their account says no
 	// own and foreign make the thing that the path names: one of the caller, and one that the caller must not know of, which is 404 with the
-	// code unknown. Routes that name nothing of a customer have neither.
+	// code unknown. Routes that name nothing of a customer have neither. A list has the foreign thing, which it must not show.
 	own     func(w *walk, who caller) string
 	foreign func(w *walk) string
 	unknown string
@@ -53,7 +53,7 @@ type call struct {
 var customersCalls = map[string]call{
 	"POST /v1/users":              {least: stranger, body: `{"email":"new-#n@example.com","name":"Ada","password":"correct horse battery"}`, want: 201},
 	"POST /v1/sessions":           {least: stranger, body: `{"email":"known@example.com","password":"correct horse battery"}`, want: 201},
-	"GET /v1/sessions":            {least: customer, want: 200},
+	"GET /v1/sessions":            {least: customer, want: 200, foreign: (*walk).foreignSession},
 	"DELETE /v1/sessions":         {least: customer, want: 204},
 	"DELETE /v1/sessions/current": {least: customer, want: 204},
 	"DELETE /v1/sessions/:id":     {least: customer, want: 204, own: (*walk).sessionOf, foreign: (*walk).foreignSession, unknown: "session_not_found"},
@@ -65,7 +65,7 @@ var customersCalls = map[string]call{
 	},
 	"GET /v1/products":    {least: stranger, want: 200},
 	"POST /v1/orders":     {least: customer, body: `{"lines":[{"sku":"MUG-EUR","quantity":1}],"payment_method":"pm_card_visa"}`, headers: []string{"Idempotency-Key: walk-#n"}, want: 202},
-	"GET /v1/orders":      {least: customer, want: 200},
+	"GET /v1/orders":      {least: customer, want: 200, foreign: (*walk).foreignOrder},
 	"GET /v1/orders/:id":  {least: customer, want: 200, own: (*walk).orderOf, foreign: (*walk).foreignOrder, unknown: "order_not_found"},
 	"GET /openapi.yaml":   {least: stranger, want: 200},
 	"GET /problems/:code": {least: stranger, want: 200, own: aCode},
@@ -263,6 +263,9 @@ func (w *walk) ask(at *httptest.Server, method, path string, how call, thing str
 		got += " " + r.field("code")
 	}
 	require.Equal(w.t, expected, got, "%s %s as %s: %s", method, path, who.who, r.body)
+	if thing != "" && !parameter.MatchString(path) {
+		require.NotContains(w.t, r.body, thing, "%s %s shows %s what belongs to another customer", method, path, who.who)
+	}
 }
 
 // port walks the routes of one port. may says what is answered to one who may not; empty for one who may.
@@ -290,7 +293,7 @@ func (w *walk) port(at *httptest.Server, route, least string, how call, may func
 		if how.foreign == nil {
 			continue
 		}
-		if allowed {
+		if allowed && how.own != nil {
 			expected = "404 " + how.unknown
 		}
 		w.ask(at, method, path, how, how.foreign(w), w.as(who), expected)
