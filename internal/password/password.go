@@ -119,7 +119,7 @@ func parseHashed(encoded string) (hashed, error) {
 	var saltErr, keyErr error
 	h.salt, saltErr = base64.RawStdEncoding.DecodeString(rest[:cut])
 	h.key, keyErr = base64.RawStdEncoding.DecodeString(rest[cut+1:])
-	if rest[cut] != '$' || saltErr != nil || keyErr != nil || h.cost.passes == 0 || h.cost.threads == 0 {
+	if rest[cut] != '$' || saltErr != nil || keyErr != nil || h.cost.passes == 0 || h.cost.threads == 0 || h.String() != encoded {
 		return hashed{}, unreadable
 	}
 	return h, nil

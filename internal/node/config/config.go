@@ -292,7 +292,8 @@ func (c Config) DatabaseOf(service string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	at.Path += "_" + service
+	// Where there is no host, as in postgres://?host=/run/postgresql, a name without a slash would become one.
+	at.Path = "/" + strings.TrimPrefix(at.Path, "/") + "_" + service
 	return at.String(), nil
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -11,7 +12,7 @@ func FuzzURL(f *testing.F) {
 	const secret = "Xy7-Qz9"
 	for _, around := range [][2]string{
 		{"postgres://u:", "@127.0.0.1:5432/orderly?sslmode=disable"}, {"redis://u:", "/34@host"}, {"amqps://h/", ""}, {"postgres://u:%", "@h"},
-		{"sqlite:", ""}, {"POSTGRES://h/", "#@"}, {"postgres://[::1", "]:5432/"}, {"", ""}, {"redis://:", "?@h"},
+		{"sqlite:", ""}, {"POSTGRES://h/", "#@"}, {"postgres://[::1", "]:5432/"}, {"", ""}, {"redis://:", "?@h"}, {"postgres://?host=/run/", ""},
 	} {
 		f.Add(around[0], around[1])
 	}
@@ -28,6 +29,11 @@ func FuzzURL(f *testing.F) {
 		require.NoError(t, err)
 		require.NotEqual(t, first, second)
 		require.NoError(t, checkURL("DATABASE_URL", first, "postgres postgresql"))
+		given, err := url.Parse(value)
+		require.NoError(t, err)
+		asked, err := url.Parse(first)
+		require.NoError(t, err)
+		require.Equal(t, given.Host, asked.Host, "another server")
 	})
 }
 
