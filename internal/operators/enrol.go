@@ -62,13 +62,14 @@ func (s *Service) BeginEnrolment(ctx context.Context, token string) (made Enrolm
 // no_session or wrong_code; Conflict enrolled_already or enrolment_not_begun; Unavailable busy; and what SecondFactor returns after too many
 // wrong codes.
 func (s *Service) Enrol(ctx context.Context, token, newPassword, code string) (done Enrolled, err error) {
-	if err := password.Check(newPassword); err != nil {
-		return Enrolled{}, err
-	}
 	before, err := s.session(ctx, s.db.Get, token, "")
 	if err != nil {
 		return Enrolled{}, err
 	}
+	if err := password.Check(newPassword, before.Email); err != nil {
+		return Enrolled{}, err
+	}
+	newPassword = password.Normalise(newPassword)
 	same, _, err := s.passwords.Verify(ctx, before.PasswordHash, newPassword)
 	if err != nil {
 		return Enrolled{}, err

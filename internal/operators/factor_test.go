@@ -169,8 +169,9 @@ func TestEnrolment(t *testing.T) {
 		requireFault(t, enrol(own, ada.code(t)), fault.Unauthenticated, "wrong_code")
 		ada.secret = begun.Secret
 		requireFault(t, enrol("short", ada.code(t)), fault.Invalid, "weak_password")
+		requireFault(t, enrol(ada.email, ada.code(t)), fault.Invalid, "weak_password")
 		requireFault(t, enrol(ada.password, ada.code(t)), fault.Invalid, "password_unchanged")
-		done, err := b.service.Enrol(t.Context(), ada.token, own, ada.code(t))
+		done, err := b.service.Enrol(t.Context(), ada.token, "correct cafe\u0301 battery", ada.code(t)) // é as two characters
 		require.NoError(t, err)
 		require.True(t, done.Session.SecondFactor)
 		require.True(t, done.Session.Operator.Enrolled)
@@ -182,7 +183,9 @@ func TestEnrolment(t *testing.T) {
 		requireFault(t, err, fault.Unauthenticated, "wrong_credentials")
 
 		// The code of the enrolment is used up.
-		ada.password = own
+		ada.password = "correct cafe\u0301 battery"
+		ada.login(t)
+		ada.password = "correct caf\u00e9 battery" // as one: both are one password (NIST SP 800-63B-4, section 3.1.1.2)
 		ada.login(t)
 		requireFault(t, ada.give(t, ada.code(t)), fault.Unauthenticated, "wrong_code")
 

@@ -58,7 +58,7 @@ func (s *Service) Login(ctx context.Context, email, given string) (token string,
 	right := false
 	if !password.TooLong(given) {
 		var stale bool
-		if right, stale, err = s.passwords.Verify(ctx, r.PasswordHash, given); err != nil {
+		if right, stale, err = s.passwords.Verify(ctx, r.PasswordHash, password.Normalise(given)); err != nil {
 			return "", Session{}, fmt.Errorf("log in: %w", err)
 		}
 		if right && stale {
@@ -88,7 +88,7 @@ func (s *Service) Login(ctx context.Context, email, given string) (token string,
 
 // rehash brings a right password to today's cost. When it can't now, the old hash still serves and the next log-in tries again.
 func (s *Service) rehash(ctx context.Context, r row, given string) {
-	if hash, err := s.passwords.Hash(ctx, given); err == nil {
+	if hash, err := s.passwords.Hash(ctx, password.Normalise(given)); err == nil {
 		_, _ = s.db.Exec(ctx, `UPDATE operators SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, r.ID, r.PasswordHash)
 	}
 }
