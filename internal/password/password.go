@@ -31,6 +31,9 @@ const (
 	keyBytes  = 32
 	// hashesAtOnce bounds what a flood of logins can take: so many times currentCost.memory, and as many cores.
 	hashesAtOnce = 2
+	// mostMemory (KiB) and mostPasses bound what a damaged row can make one hash take.
+	mostMemory = 1 << 20
+	mostPasses = 64
 )
 
 // Hasher hashes and verifies, a few at a time. Where more are asked for, sources (source.Of) wait behind their own requests. Safe for
@@ -113,6 +116,9 @@ func parseHashed(encoded string) (hashed, error) {
 		return hashed{}, unreadable
 	}
 	if len(rest) != base64.RawStdEncoding.EncodedLen(saltBytes)+1+base64.RawStdEncoding.EncodedLen(keyBytes) {
+		return hashed{}, unreadable
+	}
+	if h.cost.memory > mostMemory || h.cost.passes > mostPasses {
 		return hashed{}, unreadable
 	}
 	cut := base64.RawStdEncoding.EncodedLen(saltBytes)
