@@ -17,6 +17,7 @@ import (
 func (w *world) building() *process {
 	w.t.Helper()
 	cache, bin := w.t.TempDir(), filepath.Join(w.data, "bin")
+	require.NoError(w.t, os.Chmod(w.data, 0o700)) // a folder that holds other things, too, is not made so by Orderly
 	require.NoError(w.t, os.MkdirAll(bin, 0o755))
 	require.NoError(w.t, os.WriteFile(filepath.Join(cache, "hold"), nil, 0o600))
 	toolchain, err := filepath.Abs("../../internal/embedded/testdata/fakego/go")

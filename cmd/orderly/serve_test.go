@@ -50,7 +50,7 @@ func TestServeSaysWhatIsMissing(t *testing.T) {
 		env   []string
 		says  string
 	}{
-		{"", shared, "listeners, or all"},
+		{"", shared, "operator, or all"},
 		{"mail", shared, `"mail"`},
 		{"api orders --inline", shared, "serve all --inline"},
 		{"orders", without("DATABASE_URL"), "DATABASE_URL"},

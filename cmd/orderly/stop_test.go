@@ -75,7 +75,7 @@ func (w *world) setting(variable string) string {
 // Both signals stop everything in order and leave no process behind, also while some parts are still starting.
 func TestStop(t *testing.T) {
 	t.Parallel()
-	want := []string{"greeting", "api", "reconciler", "sweeper", "starter", "workers", "relay", "housekeeping"}
+	want := []string{"greeting", "operator", "api", "reconciler", "sweeper", "starter", "workers", "relay", "housekeeping"}
 	for _, s := range node.Services {
 		if len(s.Listens) > 0 {
 			want = append(want, "listeners") // one inbox, however many listeners it has
