@@ -77,7 +77,7 @@ func TestEachLimitIsKept(t *testing.T) {
 			return w.login("ada@example.com", []string{rightPassword, "wrong horse battery", rightPassword}[n%3], address)
 		}, 0, false},
 		"failed_logins": {api.Limits{FailedLogins: two}, func(w *world, n int, address string) reply {
-			return w.login(fmt.Sprintf("nobody%d@example.com", n), "wrong horse battery", address)
+			return w.login(fmt.Sprintf("unknown%d@example.com", n), "wrong horse battery", address)
 		}, http.StatusUnauthorized, false},
 		"wrong_passwords": {api.Limits{WrongPasswords: two}, func(w *world, n int, address string) reply {
 			return w.login([]string{"ada@example.com", "ADA@example.com", " Ada@Example.com "}[n%3], "wrong horse battery", address)
