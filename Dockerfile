@@ -1,10 +1,9 @@
 # One image for every role, the sandbox and the tools: what a container does is its command.
-FROM golang:1.26.8-alpine3.23 AS build
+FROM golang:1.26.11-alpine3.23 AS build
 WORKDIR /src
 COPY . .
-# The toolchain is the one that go.mod names: the image's own has known vulnerabilities.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    GOTOOLCHAIN=auto CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /orderly ./cmd/orderly
+    CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /orderly ./cmd/orderly
 # The folders that the user below may write to, and any user of group 0, which is what OpenShift runs an image as. A volume takes this over.
 RUN mkdir -p /writable/data /writable/tmp && chmod -R 0770 /writable/data /writable/tmp
 

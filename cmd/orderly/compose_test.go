@@ -273,9 +273,12 @@ func TestImagesArePinnedAndOursIsNotRoot(t *testing.T) {
 		"an image is not pinned, or it does not say where it comes from")
 
 	dockerfile := readText(t, "../../Dockerfile")
+	toolchain := regexp.MustCompile(`(?m)^toolchain go(\S+)$`).FindStringSubmatch(readText(t, "../../go.mod"))
+	require.NotNil(t, toolchain, "go.mod names no toolchain")
 	stages := regexp.MustCompile(`(?m)^FROM (\S+)`).FindAllStringSubmatch(dockerfile, -1)
 	for _, stage := range stages {
-		require.Regexp(t, `^(scratch|golang:\d+\.\d+\.\d+-alpine\d+\.\d+)$`, stage[1])
+		require.Regexp(t, `^(scratch|golang:`+regexp.QuoteMeta(toolchain[1])+`-alpine\d+\.\d+)$`, stage[1],
+			"govulncheck looks at the toolchain that go.mod names")
 	}
 	_, last, _ := strings.Cut(dockerfile, "\nFROM scratch")
 	require.Regexp(t, `(?m)^USER [1-9]\d*:[1-9]\d*$`, last)
