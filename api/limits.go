@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/limit"
+	"example.com/orderly/internal/password"
 	"example.com/orderly/internal/source"
 	"example.com/orderly/internal/users"
 )
@@ -143,14 +145,16 @@ func (a *API) beginAttempt(c *gin.Context, from, account string) (attempt, error
 	return try, nil
 }
 
-// end says what came of the log-in. Only a wrong password counts for the account. One that waited in vain to be looked at counts for its source:
-// otherwise a flood would go on to fill the queue in which others wait.
+// end says what came of the log-in. Only a password that was looked at and found wrong counts for the account. One that waited in vain to be looked
+// at, or whose client left meanwhile, counts for its source: otherwise a flood would go on to fill the queue in which others wait.
 func (t attempt) end(err error) {
 	if fault.KindOf(err) == fault.Unauthenticated || fault.CodeOf(err) == codeWrongPassword {
 		return
 	}
-	t.api.giveBack(t.c, wrongPasswordLimit, t.account)
-	if fault.CodeOf(err) != codeBusy {
+	if !errors.Is(err, password.ErrLooked) {
+		t.api.giveBack(t.c, wrongPasswordLimit, t.account)
+	}
+	if _, said := fault.As(err); err == nil || said && fault.CodeOf(err) != codeBusy {
 		t.api.giveBack(t.c, failedLoginLimit, t.source)
 	}
 }
@@ -225,7 +229,7 @@ func (m limitMetrics) countLogin(err error) {
 		result = loginLimited
 	case fault.KindOf(err) == fault.Unauthenticated:
 		result = loginWrong
-	case fault.CodeOf(err) == codeBusy:
+	case fault.CodeOf(err) == codeBusy || errors.Is(err, context.DeadlineExceeded):
 		result = loginBusy
 	}
 	m.logins.WithLabelValues(result).Inc()

@@ -10,11 +10,11 @@ import (
 // over, and so do the proxies of a Kubernetes Service, as a rule.
 const defaultDrain = 5 * time.Second
 
-// drainTime is how long this process serves on after the signal to stop. No requests are routed to a role without the API, so its work
+// drainTime is how long this process serves on after the signal to stop. No requests are routed to a role without a port for them, so its work
 // ends at once; and under orderly dev a person waits, and there is no balancer.
 func (n *Node) drainTime() time.Duration {
 	switch {
-	case !n.roles.Has("api"):
+	case !n.roles.Has("api") && !n.roles.Has("operator"):
 		return 0
 	case n.cfg.DrainTime != nil:
 		return *n.cfg.DrainTime

@@ -109,7 +109,7 @@ func (s *Service) Reset(ctx context.Context, by Actor, email string) (_ Operator
 }
 
 // Remove ends an account and its sessions for good: of the operator with this id, or, where it is empty, with this address. NotFound
-// operator_not_found; Conflict last_admin for the only admin, unless forced.
+// operator_not_found; Conflict last_admin for the only admin, or the only one who has enrolled, unless forced.
 func (s *Service) Remove(ctx context.Context, by Actor, id, email string, forced bool) (Operator, error) {
 	if parsed, err := uuid.Parse(id); id != "" && (err != nil || parsed.String() != id) {
 		return Operator{}, notFound() // no id of ours, and not fit to be recorded
@@ -130,22 +130,28 @@ func (s *Service) Remove(ctx context.Context, by Actor, id, email string, forced
 			ORDER BY o.id`+tx.LockRows(), id, e.detail["email"]); err != nil {
 			return err
 		}
-		admins := 0
 		found = row{}
 		for _, one := range all {
-			if one.Role == RoleAdmin {
-				admins++
-			}
 			if one.ID == id || id == "" && one.Email == e.detail["email"] {
 				found = one
+			}
+		}
+		others, enrolled := 0, 0
+		for _, one := range all {
+			if one.Role == RoleAdmin && one.ID != found.ID {
+				others++
+				if one.enrolled() {
+					enrolled++
+				}
 			}
 		}
 		if found.ID == "" {
 			return notFound()
 		}
 		e.subject, e.detail["email"] = found.ID, found.Email
-		if found.Role == RoleAdmin && admins == 1 && !forced {
-			return fault.New(fault.Conflict, "last_admin", "%s is the only admin: add another one first, or force it on the command line", found.Email)
+		if found.Role == RoleAdmin && !forced && (others == 0 || found.enrolled() && enrolled == 0) {
+			return fault.New(fault.Conflict, "last_admin",
+				"%s is the only admin who can log in: have another one enrol first, or force it on the command line", found.Email)
 		}
 		if _, err := tx.Exec(ctx, `
 			UPDATE operators SET removed_at = ?, password_hash = '', temporary_until = NULL, totp_secret = '', totp_confirmed_at = NULL

@@ -1,6 +1,7 @@
 package operators_test
 
 import (
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -109,6 +110,41 @@ func TestReset(t *testing.T) {
 		_, _, err = b.service.Reset(t.Context(), shell, "bob@example.com")
 		requireFault(t, err, fault.NotFound, "operator_not_found")
 	})
+}
+
+// A log-in that was under way while the account was reset: its password is worth nothing any more, and neither is a session opened with it.
+func TestALogInBehindAResetIsRefused(t *testing.T) {
+	t.Parallel()
+	testenv.EachEngine(t, func(t *testing.T, open testenv.Open) {
+		b := setup(open)
+		ada := b.add(t, "ada@example.com", operators.RoleAdmin)
+		var once sync.Once
+		behind := operators.New(b.db, operators.Options{Log: slog.New(slog.DiscardHandler), Now: func() time.Time { // asked once the password was found right
+			once.Do(func() {
+				_, _, err := b.service.Reset(t.Context(), shell, ada.email)
+				require.NoError(t, err)
+			})
+			return b.now()
+		}})
+		_, _, err := behind.Login(t.Context(), ada.email, ada.password)
+		requireFault(t, err, fault.Unauthenticated, "wrong_credentials")
+		var sessions int
+		require.NoError(t, b.db.Get(t.Context(), &sessions, `SELECT count(*) FROM operator_sessions`))
+		require.Zero(t, sessions)
+	})
+}
+
+// The only admin who can log in stays until another one can.
+func TestTheOnlyAdminWhoCanLogInStays(t *testing.T) {
+	t.Parallel()
+	b := setup(sqlite(t))
+	ada, bob := b.enrolled(t, "ada@example.com", operators.RoleAdmin), b.add(t, "bob@example.com", operators.RoleAdmin)
+	_, err := b.service.Remove(t.Context(), shell, "", ada.email, false)
+	requireFault(t, err, fault.Conflict, "last_admin")
+	bob.login(t)
+	bob.enrol(t)
+	_, err = b.service.Remove(t.Context(), shell, "", ada.email, false)
+	require.NoError(t, err)
 }
 
 // A log-in that was under way while the account was removed leaves a session, which is worth nothing: the account is read with each request.

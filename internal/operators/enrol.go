@@ -66,6 +66,9 @@ func (s *Service) Enrol(ctx context.Context, token, newPassword, code string) (d
 	if err != nil {
 		return Enrolled{}, err
 	}
+	if before.enrolled() { // asked again below; here it keeps a session from being used to guess the password
+		return Enrolled{}, enrolledAlready()
+	}
 	if err := password.Check(newPassword, before.Email); err != nil {
 		return Enrolled{}, err
 	}
@@ -140,7 +143,11 @@ func (s *Service) enrol(ctx context.Context, tx *database.Tx, r *sessionRow, tok
 func (s *Service) enrolling(ctx context.Context, tx *database.Tx, token string) (sessionRow, error) {
 	r, err := s.session(ctx, tx.Get, token, tx.LockRows())
 	if err == nil && r.enrolled() {
-		err = fault.New(fault.Conflict, "enrolled_already", "there is a second factor already; for a lost one have an admin run orderly operators reset")
+		err = enrolledAlready()
 	}
 	return r, err
+}
+
+func enrolledAlready() error {
+	return fault.New(fault.Conflict, "enrolled_already", "there is a second factor already; for a lost one have an admin run orderly operators reset")
 }

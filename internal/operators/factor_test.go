@@ -192,7 +192,9 @@ func TestEnrolment(t *testing.T) {
 		// One who has only the password can't replace the second factor.
 		_, err = b.service.BeginEnrolment(t.Context(), ada.token)
 		requireFault(t, err, fault.Conflict, "enrolled_already")
+		hashes := operators.Hashes(b.service)
 		requireFault(t, enrol("another horse battery", ada.code(t)), fault.Conflict, "enrolled_already")
+		require.Equal(t, hashes, operators.Hashes(b.service), "a session is no way to guess the password")
 		b.move(time.Minute)
 		require.NoError(t, ada.give(t, ada.code(t)))
 	})

@@ -62,7 +62,7 @@ func (s *Service) Login(ctx context.Context, email, given string) (token string,
 			return "", Session{}, fmt.Errorf("log in: %w", err)
 		}
 		if right && stale {
-			s.rehash(ctx, r, given)
+			r.PasswordHash = s.rehash(ctx, r, given)
 		}
 	}
 	if !right {
@@ -74,23 +74,55 @@ func (s *Service) Login(ctx context.Context, email, given string) (token string,
 		return "", Session{}, fault.New(fault.Unauthenticated, "temporary_password_expired",
 			"the temporary password has expired: have an admin run orderly operators reset")
 	}
-	token = newToken()
-	now := database.At(s.now())
-	until := database.At(now.Add(halfway))
-	// Whether the account was removed meanwhile is asked with each request.
-	if _, err := s.db.Exec(ctx, `INSERT INTO operator_sessions (token_hash, operator_id, created_at, used_at, expires_at) VALUES (?, ?, ?, ?, ?)`,
-		hashOf(token), r.ID, now, now, until); err != nil {
+	token, session, err := s.open(ctx, r)
+	switch {
+	case errors.Is(err, errPasswordReplaced):
+		s.failed(ctx, r.ID, wrongPassword)
+		return "", Session{}, wrong
+	case err != nil:
 		return "", Session{}, fmt.Errorf("open a session of operator %s: %w", r.ID, err)
 	}
 	s.succeeded(ctx, r.ID, rightPassword)
-	return token, Session{Operator: r.operator(), CreatedAt: now.Time, ExpiresAt: until.Time}, nil
+	return token, session, nil
 }
 
-// rehash brings a right password to today's cost. When it can't now, the old hash still serves and the next log-in tries again.
-func (s *Service) rehash(ctx context.Context, r row, given string) {
-	if hash, err := s.passwords.Hash(ctx, password.Normalise(given)); err == nil {
-		_, _ = s.db.Exec(ctx, `UPDATE operators SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, r.ID, r.PasswordHash)
+var errPasswordReplaced = errors.New("the password was replaced, or the account removed, while it was checked")
+
+// open opens a session that waits for the second factor, for the account whose password was found right; errPasswordReplaced where it has
+// another one by now. The account is locked, so that Reset, Enrol and Remove either end the session or are seen here.
+func (s *Service) open(ctx context.Context, r row) (token string, session Session, err error) {
+	token = newToken()
+	err = s.db.InTx(ctx, func(tx *database.Tx) error {
+		var hash string
+		err := tx.Get(ctx, &hash, `SELECT password_hash FROM operators WHERE id = ? AND removed_at IS NULL`+tx.LockRows(), r.ID)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && hash != r.PasswordHash {
+			return errPasswordReplaced
+		}
+		if err != nil {
+			return err
+		}
+		now := database.At(s.now())
+		until := database.At(now.Add(halfway))
+		session = Session{Operator: r.operator(), CreatedAt: now.Time, ExpiresAt: until.Time}
+		_, err = tx.Exec(ctx, `INSERT INTO operator_sessions (token_hash, operator_id, created_at, used_at, expires_at) VALUES (?, ?, ?, ?, ?)`,
+			hashOf(token), r.ID, now, now, until)
+		return err
+	})
+	return token, session, err
+}
+
+// rehash brings a right password to today's cost, and returns the hash that is stored then. When it can't now, the old hash still serves and the
+// next log-in tries again.
+func (s *Service) rehash(ctx context.Context, r row, given string) string {
+	hash, err := s.passwords.Hash(ctx, password.Normalise(given))
+	if err != nil {
+		return r.PasswordHash
 	}
+	changed, err := s.db.Exec(ctx, `UPDATE operators SET password_hash = ? WHERE id = ? AND password_hash = ?`, hash, r.ID, r.PasswordHash)
+	if err != nil || changed == 0 {
+		return r.PasswordHash
+	}
+	return hash
 }
 
 // sessionRow is a session with its account.

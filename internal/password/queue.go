@@ -17,7 +17,7 @@ const (
 	patience = 4 * time.Second
 	// mostOfSource and mostInAll bound how many requests wait.
 	mostOfSource = 32
-	mostInAll    = 1024
+	mostInAll    = 320 // about as many as can be hashed within patience
 )
 
 var (

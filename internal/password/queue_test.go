@@ -189,3 +189,26 @@ func TestAFloodOfSourcesLetsCustomersThrough(t *testing.T) {
 		})
 	}
 }
+
+// The normal form was looked at and is wrong, and the bytes as they are get no turn: a guess was tested all the same.
+func TestAFormThatWasFoundWrongIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHasher()
+		for range hashesAtOnce {
+			require.NoError(t, h.queue.take(t.Context(), "held"))
+		}
+		go func() { _ = h.queue.take(t.Context(), "other") }() // keeps its turn
+		synctest.Wait()
+		refused := make(chan error, 1)
+		go func() {
+			_, _, err := h.Match(source.With(t.Context(), "guesser"), "", "correct cafe\u0301 battery")
+			refused <- err
+		}()
+		synctest.Wait()
+		h.queue.done()
+		err := <-refused
+		require.ErrorIs(t, err, ErrLooked)
+		require.Equal(t, "busy", fault.CodeOf(err))
+	})
+}

@@ -22,8 +22,9 @@ func OfRequest(peer string, h http.Header, proxies Networks) string {
 	case len(listed) == 0 || byList == byStandard:
 		return named(byStandard)
 	}
-	// A proxy that writes one of the two leaves the other as the client sent it, and nothing says which.
-	return named(at)
+	// A proxy that writes one of the two leaves the other as the client sent it, and nothing says which. It is not the proxy's own request,
+	// either, which may be exempt from limits.
+	return Unknown
 }
 
 // walk goes from the peer at towards the client, as long as it stands at a proxy.

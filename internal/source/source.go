@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// Unknown is the source of a request whose peer has no address that can be read. All of them count as one.
+// Unknown is the source of a request whose peer has no address that can be read, or whose headers disagree. All of them count as one.
 const Unknown = "unknown"
 
 // ipv6Bits is the part of an IPv6 address that is one customer's: providers hand out a /64 at least (RFC 6177), in which each device takes new

@@ -70,7 +70,7 @@ func TestTheSourceIsWhatTheLatestProxyWasCalledFrom(t *testing.T) {
 		"the same with a parameter more":     {"10.0.0.1:4711", []string{`Forwarded: for=203.0.113.5;host="x,for=6.6.6.6;y=1"`}, "10.0.0.1"},
 		"the same with quotes":               {"10.0.0.1:4711", []string{`Forwarded: for=203.0.113.5;host="x\",for=6.6.6.6;y=\"1"`}, "10.0.0.1"},
 		"both that agree":                    {"10.0.0.1:4711", []string{"X-Forwarded-For: 203.0.113.5", "Forwarded: for=203.0.113.5"}, "203.0.113.5"},
-		"both that do not":                   {"10.0.0.1:4711", []string{"X-Forwarded-For: 1.2.3.4", "Forwarded: for=203.0.113.5"}, "10.0.0.1"},
+		"both that do not":                   {"10.0.0.1:4711", []string{"X-Forwarded-For: 1.2.3.4", "Forwarded: for=203.0.113.5"}, source.Unknown},
 		"other headers":                      {"10.0.0.1:4711", []string{"X-Real-IP: 1.2.3.4", "True-Client-IP: 1.2.3.4", "X-Client-IP: 1.2.3.4"}, "10.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,9 +133,12 @@ func FuzzHeaders(f *testing.F) {
 		require.Equal(t, "203.0.113.5", source.OfRequest(peer, http.Header{"X-Forwarded-For": appended(listed, "203.0.113.5")}, trusted))
 		require.Equal(t, "203.0.113.5", source.OfRequest(peer, http.Header{"Forwarded": appended(standard, "for=203.0.113.5")}, trusted))
 		both := source.OfRequest(peer, http.Header{"X-Forwarded-For": appended(listed, "203.0.113.5"), "Forwarded": {standard}}, trusted)
-		require.Contains(t, []string{"203.0.113.5", "10.0.0.1"}, both)
+		require.Contains(t, []string{"203.0.113.5", source.Unknown}, both)
 
 		given := source.OfRequest(peer, http.Header{"X-Forwarded-For": {listed}, "Forwarded": {standard}}, trusted)
+		if given == source.Unknown {
+			return
+		}
 		if addr, err := netip.ParseAddr(given); err != nil || addr.Is4In6() || addr.Zone() != "" {
 			network, err := netip.ParsePrefix(given)
 			require.NoError(t, err, "%q is no source", given)
