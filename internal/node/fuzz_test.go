@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A list that is taken has products that can be sold, each once, and reads the same when it is written and read again.
+// An accepted product list has each product once, all of which can be sold, and reads the same when it is written and read again.
 func FuzzProducts(f *testing.F) {
 	f.Add([]byte(`[{"sku": "MUG", "name": "Mug", "price_minor": 1000, "currency": "EUR", "on_hand": 5}]`))
 	f.Add([]byte("\ufeff[\n{\"sku\":\"A\",\"sku\":\"A\"}]"))

@@ -10,6 +10,7 @@ import (
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/password"
+	"example.com/orderly/internal/sessiontoken"
 )
 
 // secretBytes is what RFC 4226, 4 (R6) recommends.
@@ -126,7 +127,7 @@ func (s *Service) enrol(ctx context.Context, tx *database.Tx, r *sessionRow, tok
 		hash, now, r.ID); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM operator_sessions WHERE operator_id = ? AND token_hash <> ?`, r.ID, hashOf(token)); err != nil {
+	if _, err := tx.Exec(ctx, `DELETE FROM operator_sessions WHERE operator_id = ? AND token_hash <> ?`, r.ID, sessiontoken.Hash(token)); err != nil {
 		return err
 	}
 	if done.RecoveryCodes, err = s.newRecoveryCodes(ctx, tx, r.ID); err != nil {

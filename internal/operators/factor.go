@@ -13,6 +13,7 @@ import (
 
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
+	"example.com/orderly/internal/sessiontoken"
 )
 
 const (
@@ -112,7 +113,7 @@ func (s *Service) check(ctx context.Context, tx *database.Tx, r row, code string
 		by = factorTOTP
 	} else {
 		used, err = tx.Exec(ctx, `UPDATE operator_recovery_codes SET used_at = ? WHERE operator_id = ? AND code_hash = ? AND used_at IS NULL`,
-			database.At(s.now()), r.ID, hashOf(code))
+			database.At(s.now()), r.ID, sessiontoken.Hash(code))
 		by = factorRecovery
 		if err == nil && used == 1 {
 			_, err = tx.Exec(ctx, `UPDATE operators SET failures = 0, failed_at = NULL WHERE id = ?`, r.ID)
@@ -146,7 +147,7 @@ func (s *Service) newRecoveryCodes(ctx context.Context, tx *database.Tx, id stri
 	}
 	for range recoveryCodes {
 		code := rand.Text() // letters and digits of base32, at least 128 bits
-		if _, err := tx.Exec(ctx, `INSERT INTO operator_recovery_codes (operator_id, code_hash) VALUES (?, ?)`, id, hashOf(code)); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO operator_recovery_codes (operator_id, code_hash) VALUES (?, ?)`, id, sessiontoken.Hash(code)); err != nil {
 			return nil, err
 		}
 		shown = append(shown, grouped(code))

@@ -2,11 +2,7 @@ package operators
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -14,6 +10,7 @@ import (
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/password"
+	"example.com/orderly/internal/sessiontoken"
 )
 
 // The limits are within those of NIST SP 800-63B-4, 2.2.3 (AAL2): a session ends within 24 hours, and within one without use.
@@ -26,10 +23,8 @@ const (
 	noted = time.Minute
 )
 
-const (
-	tokenBytes = 32
-	pruneBatch = 1000
-)
+// pruneBatch is how many expired sessions one transaction removes.
+const pruneBatch = 1000
 
 // Session is a log-in that still holds.
 type Session struct {
@@ -91,7 +86,7 @@ var errPasswordReplaced = errors.New("the password was replaced, or the account 
 // open opens a session that waits for the second factor, for the account whose password was found right; errPasswordReplaced where it has
 // another one by now. The account is locked, so that Reset, Enrol and Remove either end the session or are seen here.
 func (s *Service) open(ctx context.Context, r row) (token string, session Session, err error) {
-	token = newToken()
+	token = sessiontoken.New()
 	err = s.db.InTx(ctx, func(tx *database.Tx) error {
 		var hash string
 		err := tx.Get(ctx, &hash, `SELECT password_hash FROM operators WHERE id = ? AND removed_at IS NULL`+tx.LockRows(), r.ID)
@@ -105,7 +100,7 @@ func (s *Service) open(ctx context.Context, r row) (token string, session Sessio
 		until := database.At(now.Add(halfway))
 		session = Session{Operator: r.operator(), CreatedAt: now.Time, ExpiresAt: until.Time}
 		_, err = tx.Exec(ctx, `INSERT INTO operator_sessions (token_hash, operator_id, created_at, used_at, expires_at) VALUES (?, ?, ?, ?, ?)`,
-			hashOf(token), r.ID, now, now, until)
+			sessiontoken.Hash(token), r.ID, now, now, until)
 		return err
 	})
 	return token, session, err
@@ -150,19 +145,19 @@ func (s *Service) Authenticate(ctx context.Context, token string) (Session, erro
 	if now := s.now(); now.Sub(r.UsedAt.Time) >= noted {
 		// A database that takes no writes ends the session early, and does not keep an operator from looking.
 		_, _ = s.db.Exec(ctx, `UPDATE operator_sessions SET used_at = ? WHERE token_hash = ? AND used_at < ?`,
-			database.At(now), hashOf(token), database.At(now))
+			database.At(now), sessiontoken.Hash(token), database.At(now))
 	}
 	return r.session(), nil
 }
 
 func (s *Service) session(ctx context.Context, get database.Getter, token, lock string) (r sessionRow, err error) {
-	if !wellFormed(token) {
+	if !sessiontoken.WellFormed(token) {
 		return r, noSession()
 	}
 	err = get(ctx, &r, `
 		SELECT `+columns+`, s.created_at AS session_created_at, s.used_at, s.expires_at, s.second_factor_at
 		FROM operator_sessions s JOIN operators o ON o.id = s.operator_id
-		WHERE s.token_hash = ? AND o.removed_at IS NULL`+lock, hashOf(token))
+		WHERE s.token_hash = ? AND o.removed_at IS NULL`+lock, sessiontoken.Hash(token))
 	if errors.Is(err, sql.ErrNoRows) {
 		return r, noSession()
 	}
@@ -179,19 +174,19 @@ func (s *Service) session(ctx context.Context, get database.Getter, token, lock 
 // it before gains nothing by the second factor.
 func (s *Service) passSecondFactor(ctx context.Context, tx *database.Tx, r *sessionRow, token string) (renewed string, err error) {
 	now := database.At(s.now())
-	renewed = newToken()
+	renewed = sessiontoken.New()
 	r.UsedAt, r.SecondFactorAt, r.ExpiresAt = now, now, database.At(r.SessionCreatedAt.Add(lifetime))
 	_, err = tx.Exec(ctx, `UPDATE operator_sessions SET token_hash = ?, used_at = ?, second_factor_at = ?, expires_at = ? WHERE token_hash = ?`,
-		hashOf(renewed), now, now, r.ExpiresAt, hashOf(token))
+		sessiontoken.Hash(renewed), now, now, r.ExpiresAt, sessiontoken.Hash(token))
 	return renewed, err
 }
 
 // Logout ends the session of the token. Idempotent: a token without a session is fine.
 func (s *Service) Logout(ctx context.Context, token string) error {
-	if !wellFormed(token) {
+	if !sessiontoken.WellFormed(token) {
 		return nil
 	}
-	if _, err := s.db.Exec(ctx, `DELETE FROM operator_sessions WHERE token_hash = ?`, hashOf(token)); err != nil {
+	if _, err := s.db.Exec(ctx, `DELETE FROM operator_sessions WHERE token_hash = ?`, sessiontoken.Hash(token)); err != nil {
 		return fmt.Errorf("end an operator's session: %w", err)
 	}
 	return nil
@@ -213,22 +208,4 @@ func (s *Service) PruneSessions(ctx context.Context) (int64, error) {
 		}
 	}
 	return all, nil
-}
-
-func newToken() string {
-	b := make([]byte, tokenBytes)
-	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// wellFormed spares the database what can't be a token of ours.
-func wellFormed(token string) bool {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	return err == nil && len(raw) == tokenBytes
-}
-
-// hashOf needs no salt: tokens and recovery codes have so many random bits that they can't be guessed from it.
-func hashOf(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
 }

@@ -140,7 +140,7 @@ func (q *queue) done() {
 	q.next()
 }
 
-// next gives a turn that has ended to the one that is to have it.
+// next gives a turn that has ended to the line that goes first.
 func (q *queue) next() {
 	first := q.pick(q.before)
 	if first == nil {

@@ -3,6 +3,8 @@ package users
 import (
 	"context"
 	"time"
+
+	"example.com/orderly/internal/sessiontoken"
 )
 
 // ReadKeys has the cache read its keys, as the first request would.
@@ -13,7 +15,7 @@ func (c *Cache) ReadKeys(ctx context.Context) error {
 
 // Sealed is the payload of a session's entry as a process would write it that asked the database at readAt.
 func (c *Cache) Sealed(ctx context.Context, token string, session Session, readAt time.Time) (key, payload string) {
-	key = c.sessionKey(hashOf(token))
+	key = c.sessionKey(sessiontoken.Hash(token))
 	return key, c.sealed(ctx, key, sessionLives, encode(cached[Session]{ReadAt: readAt, Until: readAt.Add(cachedSessionLife), Is: session}))
 }
 
@@ -50,8 +52,8 @@ func (s *Service) HashOf(ctx context.Context, given string) (string, error) {
 // BeforeSession does something once before the next session is opened, when the password was found right.
 func (s *Service) BeforeSession(do func()) {
 	s.newToken = func() string {
-		s.newToken = newToken
+		s.newToken = sessiontoken.New
 		do()
-		return newToken()
+		return sessiontoken.New()
 	}
 }

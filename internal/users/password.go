@@ -9,6 +9,7 @@ import (
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/password"
+	"example.com/orderly/internal/sessiontoken"
 )
 
 // CheckPassword asks for the password of a customer who is logged in, before what a stolen session must not do. Invalid wrong_password, also
@@ -72,7 +73,7 @@ func (s *Service) changePassword(ctx context.Context, id, token, current, chosen
 		if rows == 0 {
 			return fault.New(fault.Conflict, "password_changed", "the password was changed meanwhile; try again with the new one")
 		}
-		return tx.Select(ctx, &ended, `DELETE FROM sessions WHERE user_id = ? AND token_hash <> ? RETURNING token_hash`, id, hashOf(token))
+		return tx.Select(ctx, &ended, `DELETE FROM sessions WHERE user_id = ? AND token_hash <> ? RETURNING token_hash`, id, sessiontoken.Hash(token))
 	})
 	if err != nil {
 		return nil, fmt.Errorf("change the password of customer %s: %w", id, err)

@@ -2,11 +2,7 @@ package users
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -14,14 +10,13 @@ import (
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/fault"
 	"example.com/orderly/internal/password"
+	"example.com/orderly/internal/sessiontoken"
 	"example.com/orderly/internal/source"
 )
 
 // sessionLifetime is absolute: a session ends this long after its login, used or not. There is no idle limit, because a
 // sliding one would turn the most frequent read of the system into a write.
 const sessionLifetime = 8 * time.Hour
-
-const tokenBytes = 32
 
 // pruneBatch is how many expired sessions one transaction removes.
 const pruneBatch = 1000
@@ -126,10 +121,10 @@ func (s *Service) openSession(ctx context.Context, userID, hash, userAgent strin
 		}
 		from := database.At(s.now())
 		until := database.At(from.Add(sessionLifetime))
-		session = Session{ID: sessionID(hashOf(token)), UserID: userID, CreatedAt: from.Time, ExpiresAt: until.Time}
+		session = Session{ID: sessionID(sessiontoken.Hash(token)), UserID: userID, CreatedAt: from.Time, ExpiresAt: until.Time}
 		_, err = tx.Exec(ctx, `
 			INSERT INTO sessions (token_hash, user_id, created_at, expires_at, source, user_agent) VALUES (?, ?, ?, ?, ?, ?)`,
-			hashOf(token), userID, from, until, source.Of(ctx), shortened(userAgent))
+			sessiontoken.Hash(token), userID, from, until, source.Of(ctx), shortened(userAgent))
 		return err
 	})
 	if err != nil {
@@ -140,10 +135,10 @@ func (s *Service) openSession(ctx context.Context, userID, hash, userAgent strin
 
 // Authenticate returns the session of the token; Unauthenticated no_session when there is none, or no longer, or no longer a customer.
 func (s *Service) Authenticate(ctx context.Context, token string) (Session, error) {
-	if !wellFormed(token) {
+	if !sessiontoken.WellFormed(token) {
 		return Session{}, noSession()
 	}
-	return s.session(ctx, hashOf(token))
+	return s.session(ctx, sessiontoken.Hash(token))
 }
 
 func (s *Service) session(ctx context.Context, tokenHash string) (Session, error) {
@@ -169,10 +164,10 @@ func (s *Service) session(ctx context.Context, tokenHash string) (Session, error
 
 // Logout ends the session of the token. Idempotent: a token without a session is fine.
 func (s *Service) Logout(ctx context.Context, token string) error {
-	if !wellFormed(token) {
+	if !sessiontoken.WellFormed(token) {
 		return nil
 	}
-	if _, err := s.db.Exec(ctx, `DELETE FROM sessions WHERE token_hash = ?`, hashOf(token)); err != nil {
+	if _, err := s.db.Exec(ctx, `DELETE FROM sessions WHERE token_hash = ?`, sessiontoken.Hash(token)); err != nil {
 		return fmt.Errorf("end a session: %w", err)
 	}
 	return nil
@@ -212,22 +207,4 @@ func (s *Service) PruneSessions(ctx context.Context) (int64, error) {
 		}
 	}
 	return all, nil
-}
-
-func newToken() string {
-	b := make([]byte, tokenBytes)
-	_, _ = rand.Read(b) // never fails: crypto/rand ends the process instead
-	return base64.RawURLEncoding.EncodeToString(b)
-}
-
-// wellFormed spares the database what cannot be a token of ours.
-func wellFormed(token string) bool {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(token) // which leaves out line breaks
-	return err == nil && len(raw) == tokenBytes && len(token) == base64.RawURLEncoding.EncodedLen(tokenBytes)
-}
-
-// hashOf needs no salt: a token is 256 random bits, which can't be guessed from its hash.
-func hashOf(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
 }

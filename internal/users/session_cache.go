@@ -3,6 +3,8 @@ package users
 import (
 	"context"
 	"time"
+
+	"example.com/orderly/internal/sessiontoken"
 )
 
 const (
@@ -35,10 +37,10 @@ func (c *Cache) PruneSessions(ctx context.Context) (int64, error) {
 // within 60 s where it has not. Only what the database has confirmed is ever cached, so losing Redis grants nothing and ends no
 // session.
 func (c *Cache) Authenticate(ctx context.Context, token string) (Session, error) {
-	if !wellFormed(token) {
+	if !sessiontoken.WellFormed(token) {
 		return Session{}, noSession()
 	}
-	session, result, err := c.authenticate(ctx, hashOf(token))
+	session, result, err := c.authenticate(ctx, sessiontoken.Hash(token))
 	c.metrics.count("session", result)
 	return session, err
 }
@@ -95,8 +97,8 @@ func (c *Cache) Logout(ctx context.Context, token string) error {
 	if err := c.service.Logout(ctx, token); err != nil {
 		return err
 	}
-	if wellFormed(token) {
-		c.revoke(ctx, []string{hashOf(token)})
+	if sessiontoken.WellFormed(token) {
+		c.revoke(ctx, []string{sessiontoken.Hash(token)})
 	}
 	return nil
 }

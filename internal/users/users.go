@@ -11,6 +11,7 @@ import (
 	"example.com/orderly/internal/database"
 	"example.com/orderly/internal/outbox"
 	"example.com/orderly/internal/password"
+	"example.com/orderly/internal/sessiontoken"
 )
 
 //go:embed migrations/*.sql
@@ -37,7 +38,7 @@ func New(box *outbox.Outbox, now func() time.Time) *Service {
 	if now == nil {
 		now = box.Now
 	}
-	return &Service{box: box, db: box.DB(), now: now, passwords: password.NewHasher(), newID: newID, newToken: newToken}
+	return &Service{box: box, db: box.DB(), now: now, passwords: password.NewHasher(), newID: newID, newToken: sessiontoken.New}
 }
 
 // newID makes ids that sort by age, which keeps the index of a growing table compact.
